@@ -1,0 +1,72 @@
+// Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
+// a null row means "not there": the op then runs its composite or says so in one clear error.
+#pragma once
+#include "kernels/op_list.h"
+#include "kernels/views.h"
+
+namespace tg {
+
+struct CrossEntropy {       // fused log_softmax + negative log likelihood of class numbers, over the rows of `logits`
+  Rows logits;              // (N, C)
+  const int64_t* target = nullptr;  // N class numbers
+  const void* weight = nullptr;     // C class weights of the logits' dtype, or null
+  void* loss = nullptr;     // N losses (0 where ignored), compute dtype
+  void* lse = nullptr;      // N log-sum-exp values kept for the backward pass, compute dtype
+  int64_t ignore_index = -100;
+  double label_smoothing = 0;
+};
+
+struct Random {             // Philox 4x32-10 stream: element i of the output is a function of (seed, offset + i / 4) alone
+  uint64_t seed = 0, offset = 0;
+};
+
+struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first_step; };
+struct AdamStep { double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, amsgrad, maximize; };
+
+struct KernelTable {
+  const char* name = nullptr;  // "avx512": shown by `tilegrad doctor`
+
+  // elementwise: operand 0 is the output; every operand has the same dtype unless said otherwise
+  Status (*unary[unary_count])(const Launch&, const Strided<2>&);
+  Status (*binary[binary_count])(const Launch&, const Strided<3>&);
+  Status (*compare[compare_count])(const Launch&, const Strided<3>&);  // bool = op(T, T)
+  Status (*where)(const Launch&, const Strided<4>&);                   // T = where(bool, T, T)
+  Status (*copy)(const Launch&, const Strided<2>&);                    // any dtype to any dtype; the input may be a scalar
+
+  // reductions
+  Status (*reduce[reduce_count])(const Launch&, const Reduction&);
+
+  // matrix products
+  Status (*matmul)(const Launch&, const Matmul&);
+  size_t (*matmul_workspace)(const Matmul&, int threads);
+
+  // rows
+  Status (*softmax)(const Launch&, const Rows& x, const Rows& y);
+  Status (*softmax_backward)(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
+  Status (*log_softmax)(const Launch&, const Rows& x, const Rows& y);
+  Status (*log_softmax_backward)(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
+  Status (*cross_entropy)(const Launch&, const CrossEntropy&);
+  // dlogits[i, :] = dloss[i] * (softmax(logits[i]) - smoothed one-hot) * weight
+  Status (*cross_entropy_backward)(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
+
+  // indexing
+  Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
+  Status (*index_add)(const Launch&, const Indexed&);     // out (outer, picked, inner) += in (outer, count, inner), in order of i
+
+  // random numbers, written to contiguous memory
+  Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);
+  Status (*normal)(const Launch&, const Random&, const Strided<1>& out, double mean, double std);
+  Status (*randint)(const Launch&, const Random&, const Strided<1>& out, int64_t low, int64_t high);
+
+  // optimisers: one call updates every parameter
+  Status (*sgd)(const Launch&, const ParameterList&, const SgdStep&);
+  Status (*adam)(const Launch&, const ParameterList&, const AdamStep&);
+};
+
+// The tables compiled into this build, best last; null where the build or the processor lacks the instruction set.
+namespace baseline { const KernelTable& table(); }
+namespace avx2 { const KernelTable& table(); }
+namespace avx512 { const KernelTable& table(); }
+namespace avx512_bf16 { const KernelTable& table(); }
+
+}  // namespace tg
