@@ -108,9 +108,9 @@ void add_process(pb::module_& m) {
   m.def("isa_list", [] {
     pb::list out;
     for (int i = 0; i < isa_count; ++i) {
-      const IsaInfo info = isa_info(static_cast<Isa>(i));
+      const IsaInfo& info = isa_list()[i];
       out.append(pb::dict(pb::arg("name") = info.name, pb::arg("compiled") = info.compiled, pb::arg("supported") = info.supported,
-                          pb::arg("selected") = info.compiled && cpu_table(static_cast<Isa>(i)) == context().cpu));
+                          pb::arg("selected") = std::string(info.name) == context().cpu->name));
     }
     return out;
   });

@@ -33,6 +33,7 @@ Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dl
 // gather.cpp
 Status index_select(const Launch&, const Indexed&);
 Status index_add(const Launch&, const Indexed&);
+Status index_copy(const Launch&, const Indexed&);
 
 // random.cpp
 Status uniform(const Launch&, const Random&, const Strided<1>& out, double low, double high);

@@ -61,6 +61,7 @@ static KernelTable make_table() {
     t.copy = copy;
     t.index_select = index_select;
     t.index_add = index_add;
+    t.index_copy = index_copy;
     t.uniform = uniform;
     t.normal = normal;
     t.randint = randint;
