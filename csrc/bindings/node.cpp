@@ -1,5 +1,6 @@
 // Node: one recorded step. apply() calls the gradient rules of its op and fits each gradient to the shape and dtype of the
 // input it belongs to.
+#include <Python.h>
 #include <structmember.h>
 
 #include "bindings/convert.h"
@@ -144,7 +145,9 @@ P node_apply(Node* n, P const* args, Py_ssize_t nargs) {
     for (int j = 0; j < op->n_picks[r]; ++j) {
       const int pick = op->picks[r][j];
       P v;
-      if (pick >= pick_needs) {
+      if (pick >= pick_all_dy) {
+        v = temporary[n_temporary++] = n->n_outputs > 1 ? PyList_AsTuple(dy) : PyTuple_Pack(1, dy);
+      } else if (pick >= pick_needs) {
         v = temporary[n_temporary++] = PyTuple_New(n->n_edges);
         for (int i = 0; v && i < n->n_edges; ++i) PyTuple_SET_ITEM(v, i, PyBool_FromLong(n->edges()[i] && (i > 63 || wanted >> i & 1)));
       } else if (pick >= pick_dy) {

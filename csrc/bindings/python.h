@@ -54,7 +54,7 @@ struct Node {
 
 inline constexpr int max_params = 16;
 // What a gradient rule may ask for, by number: below 64 a saved argument or output, then these.
-enum Pick : int { pick_shape = 100, pick_dy = 200, pick_needs = 300 };
+enum Pick : int { pick_shape = 100, pick_dy = 200, pick_needs = 300, pick_all_dy = 400 };
 
 struct Op {
   PyObject_HEAD
@@ -109,6 +109,8 @@ PyTypeObject* make_node_type();
 PyTypeObject* make_op_type();
 int record(Op* op, P const* args, P const* outputs, int n_outputs, Node* prepared);
 Node* prepare_node(Op* op, P const* args, int n_outputs);
+int record_function(Op* op, P context, P inputs, P outputs);
+bool set_operator(const char* name, P op);
 Node* window_node(Tensor* view);                 // how a view hangs on its base now
 int rebase(Tensor* view, Node* value);           // in-place change of a view: the base's history gets the new slice
 

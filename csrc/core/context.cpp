@@ -67,14 +67,11 @@ int available_threads() {
 Context& context() {
   static Context* instance = [] {
     auto* c = new Context;
-    const char* wanted = std::getenv("TILEGRAD_ISA");
-    std::string error;
-    c->cpu = choose_cpu_table(wanted ? wanted : "", error);
-    if (!c->cpu) {
-      delete c;
-      throw Error(ErrorKind::value, error);
-    }
     try {
+      Isa isa{};
+      const std::string error = parse_isa(std::getenv("TILEGRAD_ISA"), isa);
+      check(error.empty(), ErrorKind::value, "{}", error);
+      c->cpu = &cpu_table(isa);
       c->threads = threads_from_environment();
     } catch (...) {
       delete c;
