@@ -15,8 +15,8 @@ README.md bench csrc docs pyproject.toml python tests tools
 
 # What a text may link to.
 HOSTS = """
-apache.org arxiv.org dmlc.github.io doi.org github.com keepachangelog.com mozilla.org numpy.org python.org pytorch.org readthedocs.io
-scikit-learn.org semver.org uci.edu w3.org wikipedia.org
+apache.org arxiv.org dmlc.github.io doi.org github.com huggingface.co keepachangelog.com mozilla.org ncsu.edu numpy.org python.org
+pytorch.org readthedocs.io scikit-learn.org semver.org uci.edu w3.org wikipedia.org
 """.split()
 
 
