@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Prints what each translation unit cost to build and fails when the build outgrew its budget.
 
-    tools/build_report.py build/ci [--wheel dist/tilegrad-*.whl] [--elapsed 71.5]
+    tools/build_report.py build/ci [--wheel dist/tilegrad-*.whl]
 
-Seconds come from Ninja's log of the last build in that folder (so run it after a build from cold), sizes from the objects.
+Seconds come from Ninja's log of the build in that folder (so run it after a build from cold), sizes from the objects.
 """
 
 import argparse
@@ -26,7 +26,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the build folder (Ninja)")
     parser.add_argument("--wheel", type=Path)
-    parser.add_argument("--elapsed", type=float, help="seconds the whole build took, configuring and packing included")
     args = parser.parse_args()
 
     times = read_ninja_log(args.folder)
@@ -43,7 +42,7 @@ def main() -> int:
         print(f"{end - start:8.1f} {kilobytes:8.0f}  {label}")
 
     compiler_seconds = sum(end - start for start, end in times.values())
-    elapsed = args.elapsed or max(end for _, end in times.values()) - min(start for start, _ in times.values())
+    elapsed = max(end for _, end in times.values()) - min(start for start, _ in times.values())
     print(f"{len(units)} units, {compiler_seconds:.0f} s of compiler time, {elapsed:.0f} s elapsed (budget {TOTAL_SECONDS:.0f})")
     print(f"{library}: {(args.folder / library).stat().st_size / 2**20:.2f} MB before stripping")
 
