@@ -46,14 +46,14 @@ void add_types(pb::module_& m) {
 void add_wiring(pb::module_& m) {
   m.def("set_tensor_class", [](pb::type t) { tensor_class = reinterpret_cast<PyTypeObject*>(t.inc_ref().ptr()); });
   m.def("set_dtypes", [](const pb::tuple& all) {
-    for (int i = 0; i < dtype_count; ++i) Py_XSETREF(callbacks.dtypes[i], all[i].inc_ref().ptr());
+    for (int i = 0; i < dtype_count; ++i) Py_XSETREF(callbacks.dtypes[i], pb::object(all[i]).release().ptr());
   }, "The nine dtype objects in the order of the native enum.");
   m.def("set_operator", [](const std::string& name, pb::handle op) {
     if (!set_operator(name.c_str(), op.ptr())) throw pb::value_error("no operator slot named " + name);
   });
   m.def("set_callback", [](const std::string& name, const pb::object& f) {
     P* slot = name == "getitem" ? &callbacks.getitem : name == "setitem" ? &callbacks.setitem : name == "index_op" ? &callbacks.index_op
-              : name == "fit" ? &callbacks.fit : name == "run_hooks" ? &callbacks.run_hooks : name == "as_tensor" ? &callbacks.as_tensor
+              : name == "fit" ? &callbacks.fit : name == "as_tensor" ? &callbacks.as_tensor
               : name == "window_gather" ? &callbacks.window_gather : name == "copy_slices" ? &callbacks.copy_slices
               : name == "on_record" ? &callbacks.on_record : name == "on_call" ? &callbacks.on_call
               : name == "missing_kernel" ? &callbacks.missing_kernel : name == "on_composite" ? &callbacks.on_composite : nullptr;

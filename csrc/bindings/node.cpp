@@ -124,12 +124,6 @@ P node_apply(Node* n, P const* args, Py_ssize_t nargs) {
   if (n->freed) return refuse_freed(n);
   P dy = args[0];
   const uint64_t wanted = nargs > 1 ? PyLong_AsUnsignedLongLong(args[1]) : ~uint64_t{0};
-  P hooked = nullptr;
-  if (n->hooks) {
-    P hook_args[2] = {reinterpret_cast<P>(n), dy};
-    dy = hooked = PyObject_Vectorcall(callbacks.run_hooks, hook_args, 2, nullptr);
-    if (!dy) return nullptr;
-  }
   P reconnected[4] = {}, temporary[max_params + 4];
   int n_temporary = 0;
   P out = PyTuple_New(n->n_edges);
@@ -189,7 +183,6 @@ P node_apply(Node* n, P const* args, Py_ssize_t nargs) {
     Py_DECREF(g);
   }
   for (P r : reconnected) Py_XDECREF(r);
-  Py_XDECREF(hooked);
   if (failed) Py_CLEAR(out);
   return out;
 }

@@ -76,7 +76,6 @@ struct Callbacks {
   P getitem = nullptr, setitem = nullptr;  // advanced indexing
   P index_op = nullptr;                    // the op of basic indexing
   P fit = nullptr;                         // differentiable un-broadcast
-  P run_hooks = nullptr;                   // hooks of a node
   P as_tensor = nullptr;                   // operands such as NumPy arrays
   P window_gather = nullptr, copy_slices = nullptr;  // ops of in-place changes through views
   P on_record = nullptr, on_call = nullptr;          // anomaly mode: after recording a node, after every kernel

@@ -19,6 +19,7 @@
 #include "core/dtype.h"
 
 #define TG_INLINE [[gnu::always_inline]] inline
+#define TG_INLINE_LAMBDA __attribute__((always_inline))  // goes between a lambda's parameters and its body
 
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
 #include "kernels/cpu/simd_avx512.h"
