@@ -1,6 +1,10 @@
 """Sphinx's settings. Build with: sphinx-build -W -b html docs docs/_build/html"""
 
 import importlib.metadata
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "tilegrad"
 author = copyright = "the tilegrad authors"
@@ -9,9 +13,9 @@ version = release = importlib.metadata.version("tilegrad")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "functions_page",
 ]
 exclude_patterns = ["_build"]
 nitpicky = False
@@ -19,7 +23,6 @@ nitpicky = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
