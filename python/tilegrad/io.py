@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 import tilegrad as tg
 
 from .tensor import Tensor

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+
 import tilegrad as tg
 
 from ..tensor import Tensor

@@ -192,7 +192,9 @@ def cross_entropy(
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    return ops.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    return ops.cross_entropy(
+        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
 
 
 def nll_loss(

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 import tilegrad as tg
 
 from ...tensor import Tensor

@@ -108,7 +108,7 @@ class DataLoader:
             else:
                 sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         if batch_size is not None and batch_sampler is None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self._default_collate = collate_fn is None
@@ -200,6 +200,7 @@ class DataLoader:
 def _convert(item: Any) -> Any:
     """Single items without auto-batching: NumPy arrays become tensors, the rest stays as it is."""
     import numpy as np
+
     import tilegrad as tg
 
     if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind not in "SUOV":

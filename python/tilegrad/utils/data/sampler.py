@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+
 import tilegrad as tg
 
 T = TypeVar("T", covariant=True)

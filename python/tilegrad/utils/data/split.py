@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
 import tilegrad as tg
 
 from .dataset import Dataset, Subset
