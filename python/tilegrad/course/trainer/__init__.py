@@ -1,0 +1,25 @@
+"""The tiny shared trainer: what a recipe is, and the loop, run folder, progress and pictures every recipe gets."""
+
+from .measures import accuracy, mean_loss, predict, r2_score, smooth, stratified_split
+from .recipe import Check, Options, Recipe, RecipeError, option
+from .tables import diabetes, digits, iris
+from .train import Result, train
+
+__all__ = [
+    "Check",
+    "Options",
+    "Recipe",
+    "RecipeError",
+    "Result",
+    "accuracy",
+    "diabetes",
+    "digits",
+    "iris",
+    "mean_loss",
+    "option",
+    "predict",
+    "r2_score",
+    "smooth",
+    "stratified_split",
+    "train",
+]
