@@ -44,10 +44,13 @@ class Output:
             return False
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> list[str]:
-    """Lines of a plain table: columns as wide as their content, those in ``right`` flush right."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = (), at_least: Sequence[int] = ()
+) -> list[str]:
+    """Lines of a plain table: columns as wide as their content and ``at_least``, those in ``right`` flush right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    widths = [max(pair) for pair in zip(widths, at_least)] if at_least else widths
     lines = [
         "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths))).rstrip()
         for row in cells
