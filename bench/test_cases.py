@@ -14,7 +14,7 @@ import os
 import pytest
 
 from tilegrad.bench.cases import CASES
-from tilegrad.bench.timing import thread_count, timer
+from tilegrad.bench.timing import function, thread_count
 
 THREADS = int(os.environ.get("TILEGRAD_BENCH_THREADS", "1"))
 
@@ -25,9 +25,9 @@ def test_case(benchmark, case, side):
     if side == "torch":
         pytest.importorskip("torch")
     with thread_count(THREADS):
-        statement = timer(case, side)
-        if statement is None:
+        call = function(case, side)
+        if call is None:
             pytest.skip(f"{side} has no such operation")
         benchmark.group = case.name
         benchmark.extra_info.update(why=case.why, threads=THREADS, flops=case.flops, bytes=case.bytes)
-        benchmark.pedantic(statement.timeit, args=(1,), warmup_rounds=2, rounds=15, iterations=1)
+        benchmark(call)

@@ -90,7 +90,9 @@ NUMPY_SOFTMAX = "(lambda e: e / e.sum(1, keepdims=True))(np.exp(x - x.max(1, kee
 
 def softmax(rows: int, columns: int, why: str) -> Case:
     size = rows * columns
-    return Case(f"softmax-{rows}x{columns}", why, tensors(x=(rows, columns)), "F.softmax(x, dim=1)", NUMPY_SOFTMAX, 0, 8.0 * size)
+    return Case(
+        f"softmax-{rows}x{columns}", why, tensors(x=(rows, columns)), "F.softmax(x, dim=1)", NUMPY_SOFTMAX, 0, 8.0 * size
+    )
 
 
 def classes(t: Any) -> dict[str, Any]:
@@ -108,7 +110,9 @@ ROWS = [
     softmax(512, 32000, "rows longer than L1: a vocabulary"),
     softmax(16384, 128, "many short rows: heads of attention"),
     softmax(64, 10, "a batch of digits: overhead"),
-    Case("cross-entropy-8192x1000", "ImageNet classes, value only", classes, "F.cross_entropy(x, y)", None, 0, 4.0 * 8192 * 1000),
+    Case(
+        "cross-entropy-8192x1000", "ImageNet classes, value only", classes, "F.cross_entropy(x, y)", None, 0, 4.0 * 8192 * 1000
+    ),
     Case(
         "cross-entropy-8192x1000-backward",
         "value and gradient; the fused kernel reads the logits twice and writes once",
@@ -171,7 +175,15 @@ def mlp(t: Any) -> dict[str, Any]:
 MLP_WEIGHTS = 784 * 512 + 512 * 256 + 256 * 10
 
 STEPS = [
-    Case("adam-10M", "10 M parameters in 100 tensors: one pass over memory", adam, "optimizer.step()", None, 0, 28.0 * 100 * 316 * 316),
+    Case(
+        "adam-10M",
+        "10 M parameters in 100 tensors: one pass over memory",
+        adam,
+        "optimizer.step()",
+        None,
+        0,
+        28.0 * 100 * 316 * 316,
+    ),
     Case("mlp-step", "MNIST MLP 784-512-256-10, batch 128: a whole update", mlp, "step()", None, 6.0 * 128 * MLP_WEIGHTS),
 ]
 

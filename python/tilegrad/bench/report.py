@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from typing import Any
 
 import tilegrad as tg
+from tilegrad.cli.doctor import cpu_model
 from tilegrad.course.trainer.output import table
 
 from .timing import Result, library
@@ -57,7 +57,7 @@ def as_json(results: Sequence[Result], peers: Sequence[str]) -> dict[str, Any]:
     """Everything needed to compare this run with another one."""
     return {
         "machine": {
-            "cpu": platform.processor() or platform.machine(),
+            "cpu": cpu_model(),
             "cpus": os.cpu_count(),
             "isa": tg._core.isa_name(),
             "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,

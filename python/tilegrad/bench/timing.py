@@ -35,7 +35,7 @@ class Samples:
 
     def kept(self, peak: float) -> list[float]:
         """The undisturbed samples."""
-        return [s for s, probe in zip(self.seconds, self.probes) if probe >= UNDISTURBED * peak]
+        return [s for s, probe in zip(self.seconds, self.probes, strict=True) if probe >= UNDISTURBED * peak]
 
 
 @dataclass
@@ -98,18 +98,32 @@ def thread_count(threads: int) -> Any:
         tg.set_num_threads(before)
 
 
-def timer(case: Case, side: str) -> timeit.Timer | None:
-    """The case's statement on one side, ready to run; None if that side cannot do it."""
+def names_for(case: Case, side: str) -> tuple[str, dict[str, Any]] | None:
+    """(statement, its names) of the case on one side; None if that side cannot do it or is not installed."""
     if side == "numpy":
         if case.numpy is None:
             return None
-        arrays = {name: value.numpy() for name, value in case.setup(tg).items()}
-        return timeit.Timer(case.numpy, globals={"np": np, **arrays})
+        return case.numpy, {"np": np, **{name: value.numpy() for name, value in case.setup(tg).items()}}
     module = library(side)
     if module is None:
         return None
     module.manual_seed(0)
-    return timeit.Timer(case.stmt, globals={"t": module, "F": module.nn.functional, **case.setup(module)})
+    return case.stmt, {"t": module, "F": module.nn.functional, **case.setup(module)}
+
+
+def timer(case: Case, side: str) -> timeit.Timer | None:
+    """The case's statement on one side, ready to be timed."""
+    found = names_for(case, side)
+    return timeit.Timer(found[0], globals=found[1]) if found else None
+
+
+def function(case: Case, side: str) -> Callable[[], None] | None:
+    """The case's statement on one side as a function without arguments."""
+    found = names_for(case, side)
+    if not found:
+        return None
+    exec(f"def call():\n    {found[0]}", found[1])
+    return found[1]["call"]  # type: ignore[no-any-return]
 
 
 def calibrate(run: Callable[[int], float]) -> int:

@@ -38,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print("\n".join([USAGE, "", *(f"  {name:<8}{text}" for name, text in COMMANDS.items()), "", "start with: tilegrad train mlp"]))
+        print(
+            "\n".join(
+                [USAGE, "", *(f"  {name:<8}{text}" for name, text in COMMANDS.items()), "", "start with: tilegrad train mlp"]
+            )
+        )
         return 0
     if arguments[0] in ("-V", "--version"):
         import tilegrad
@@ -50,4 +54,5 @@ def _dispatch(arguments: list[str]) -> int:
         from .parser import complain, nearest
 
         return complain(f"unknown command {command!r}{nearest(command, COMMANDS)}; commands: {', '.join(COMMANDS)}")
-    return int(importlib.import_module(f"{__name__}.{command}").main(rest))
+    module = "listing" if command == "list" else command  # a submodule called `list` would hide the builtin here
+    return int(importlib.import_module(f"{__name__}.{module}").main(rest))

@@ -19,7 +19,9 @@ PEERS = ("numpy", "torch")
 def main(arguments: Sequence[str]) -> int:
     parser = Parser("bench", description="Times, GFLOP/s, GB/s, share of the measured FMA peak, and ratios to other libraries.")
     parser.add_argument("case", nargs="*", help="cases, or beginnings of names: matmul, softmax-4096 (default: all)")
-    parser.add_argument("--vs", default="numpy,torch", metavar="LIST", help="peers, comma separated (default: numpy,torch if installed)")
+    parser.add_argument(
+        "--vs", default="numpy,torch", metavar="LIST", help="peers, comma separated (default: numpy,torch if installed)"
+    )
     parser.add_argument("--threads", metavar="LIST", help="thread counts, comma separated (default: what is set)")
     parser.add_argument("--rounds", type=int, default=15, help="samples per side (default 15)")
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE (- for stdout only)")

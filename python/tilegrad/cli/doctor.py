@@ -131,7 +131,12 @@ def thread_facts(tg: Any) -> dict[str, Any]:
     """Where the number of threads comes from: affinity, cgroup quota, and what was chosen."""
     limits = plain(call(tg._core, "thread_limits") or {})
     chosen = int(tg.get_num_threads())
-    return {"chosen": chosen, "cpus": os.cpu_count(), "affinity": limits.get("affinity"), "cgroup_quota": limits.get("quota") or None}
+    return {
+        "chosen": chosen,
+        "cpus": os.cpu_count(),
+        "affinity": limits.get("affinity"),
+        "cgroup_quota": limits.get("quota") or None,
+    }
 
 
 def memory_total() -> int | None:
@@ -168,7 +173,9 @@ def describe(facts: dict[str, Any]) -> list[str]:
         lines.append(f"{'  ISA ' + row['name']:<22}{', '.join(states)}{', SELECTED' if row['selected'] else ''}")
     threads = facts["threads"]
     quota = "no quota" if threads["cgroup_quota"] is None else f"quota {threads['cgroup_quota']:g} CPUs"
-    lines.append(f"{'threads':<22}{threads['chosen']} (affinity {threads['affinity']} of {threads['cpus']} CPUs, cgroup: {quota})")
+    lines.append(
+        f"{'threads':<22}{threads['chosen']} (affinity {threads['affinity']} of {threads['cpus']} CPUs, cgroup: {quota})"
+    )
     if facts["memory"]["total_bytes"]:
         lines.append(f"{'memory':<22}{facts['memory']['total_bytes'] / 2**30:.1f} GiB")
     pool = facts["memory"]["pool"]

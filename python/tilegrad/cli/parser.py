@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -12,10 +13,8 @@ from tilegrad.course.trainer.recipe import nearest
 
 def complain(text: str) -> int:
     """Say what is wrong on stderr, on one screen; returns exit code 2."""
-    try:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed
         print(f"tilegrad: {text}", file=sys.stderr)
-    except (OSError, ValueError, AttributeError):  # stderr closed
-        pass
     return 2
 
 

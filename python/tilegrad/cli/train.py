@@ -22,7 +22,9 @@ def build_parser() -> Parser:
     parser.add_argument("--device", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--epochs", type=int, help="passes over the data")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set an option of the recipe")
-    parser.add_argument("--out", default="runs", metavar="DIR", help="where run folders are kept: DIR/<name>/<NNN> (default: runs)")
+    parser.add_argument(
+        "--out", default="runs", metavar="DIR", help="where run folders are kept: DIR/<name>/<NNN> (default: runs)"
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, bit for bit")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true", help="a two-second version: does it work at all")
@@ -92,9 +94,7 @@ def show_help(parser: Parser, arguments: Sequence[str]) -> int:
     parser.print_help()
     name = next((word for word in arguments if not word.startswith("-")), None)
     if name:
-        from .list import describe
+        from .listing import describe
 
         print("\n" + "\n".join(describe(name)))
     return 0
-
-

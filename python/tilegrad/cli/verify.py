@@ -91,7 +91,9 @@ def show(output: Output, verdicts: Sequence[Verdict], device: str, seconds: floa
     ops = list(dict.fromkeys(v.op for v in verdicts))
     cells = {(v.op, v.dtype): "FAILED" if v.problem else f"{v.error:.2g}" for v in verdicts if v.samples}
     rows = [(op, *(cells.get((op, dtype), "") for dtype in dtypes)) for op in ops]
-    output.say(f"{device}, ISA {tg._core.isa_name()}, {tg.get_num_threads()} threads; errors in tolerances: 0 exact, 1 just acceptable")
+    output.say(
+        f"{device}, ISA {tg._core.isa_name()}, {tg.get_num_threads()} threads; errors in tolerances: 0 exact, 1 just acceptable"
+    )
     for line in table(("op", *dtypes), rows, right=range(1, len(dtypes) + 1)):
         output.say(line)
     failed = [v for v in verdicts if v.problem]

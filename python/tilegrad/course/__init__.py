@@ -42,7 +42,9 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _recipe_in(module: ModuleType) -> type[Recipe]:
-    found = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Recipe) and v.__module__ == module.__name__]
+    found = [
+        v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Recipe) and v.__module__ == module.__name__
+    ]
     if len(found) != 1:
         raise RecipeError(f"{module.__file__} must define one Recipe class, it defines {len(found)}")
     return found[0]

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tilegrad.autograd.functional import hessian
+from tilegrad.nn import functional as F
 
 import tilegrad as tg
 from tilegrad import optim
-from tilegrad.autograd.functional import hessian
-from tilegrad.course.trainer import Check, Recipe, iris, option, recipe
+from tilegrad.course.trainer import Check, Recipe, iris, option, preset, recipe
 from tilegrad.course.trainer.output import table
-from tilegrad.nn import functional as F
 
 SADDLE = (0.0, 0.0)
 LOW_GRADIENT = 0.02  # "training has stopped": the gradient is shorter than this
@@ -39,8 +39,8 @@ class CriticalPoints(Recipe):
     data = "one datum; iris, 150 flowers"
     band = "eigenvalues +-2, saddle; escape from loss 1 to < 1e-3"
     seconds = 10
-    smoke = {"epochs": 2}
-    full = {"epochs": 60, "updates": 2000}
+    smoke = preset(epochs=2)
+    full = preset(epochs=60, updates=2000)
     next_commands = ("tilegrad train critical-points --full", "tilegrad train mlp")
 
     @dataclass
@@ -104,7 +104,9 @@ class CriticalPoints(Recipe):
         stops = [row for row in self.history if "minimum ratio" in row and row["gradient"] < LOW_GRADIENT]
         not_minima = [row for row in stops if row["minimum ratio"] < 1]
         return [
-            Check.true("Hessian of (1 - w1 w2)^2 at (0, 0)", curvature.tolist() == [[0, -2], [-2, 0]], "[[0, -2], [-2, 0]]", "F01"),
+            Check.true(
+                "Hessian of (1 - w1 w2)^2 at (0, 0)", curvature.tolist() == [[0, -2], [-2, 0]], "[[0, -2], [-2, 0]]", "F01"
+            ),
             Check.equal("its smaller eigenvalue", low, -2, "F01"),
             Check.equal("its larger eigenvalue", high, 2, "F01"),
             Check.true(f"so (0, 0) is a {kind_of_point(curvature)}", kind_of_point(curvature) == "saddle", "a saddle", "F01"),

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tilegrad.utils.data import DataLoader, TensorDataset, random_split
 
 import tilegrad as tg
 from tilegrad import nn, optim
 from tilegrad.course.trainer import Check, Recipe, accuracy, digits, mean_loss, option, predict, recipe
-from tilegrad.utils.data import DataLoader, TensorDataset, random_split
 
 
 class Mlp(Recipe):
@@ -50,10 +50,11 @@ class Mlp(Recipe):
         train, dev = random_split(TensorDataset(x, y), [len(x) - len(x) // 10, len(x) // 10])
         self.dev_x, self.dev_y = x[dev.indices], y[dev.indices]
         self.loader = DataLoader(train, batch_size=o.batch, shuffle=True)
+        sizes = (64, *o.hidden)
         layers: list[Any] = []
-        for inputs, outputs in zip((64, *o.hidden), o.hidden):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.model = nn.Sequential(*layers, nn.Linear((64, *o.hidden)[-1], 10))
+        for i, outputs in enumerate(o.hidden):
+            layers += [nn.Linear(sizes[i], outputs), nn.ReLU()]
+        self.model = nn.Sequential(*layers, nn.Linear(sizes[-1], 10))
         self.criterion = nn.CrossEntropyLoss()
         self.optimizer = optim.Adam(self.model.parameters(), lr=o.lr)
 
@@ -81,7 +82,9 @@ class Mlp(Recipe):
         return [
             Check.at_least("test accuracy", metrics["test accuracy"], 0.96, "E09 E22"),
             Check.at_most("logits against NumPy's, relative", error, 1e-5, "E10"),
-            Check.true("a saved model gives the same logits", bool((self.saved_and_loaded() == logits).all()), "bit for bit", "A19"),
+            Check.true(
+                "a saved model gives the same logits", bool((self.saved_and_loaded() == logits).all()), "bit for bit", "A19"
+            ),
         ]
 
     def by_hand(self) -> np.ndarray:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tilegrad.nn import functional as F
+from tilegrad.utils.data import DataLoader, TensorDataset
+
 import tilegrad as tg
 from tilegrad import nn, optim
 from tilegrad.course.trainer import Check, Recipe, accuracy, digits, mean_loss, option, recipe
-from tilegrad.nn import functional as F
-from tilegrad.utils.data import DataLoader, TensorDataset
 
 
 class SoftmaxRegression(Recipe):

@@ -1,7 +1,7 @@
 """The tiny shared trainer: what a recipe is, and the loop, run folder, progress and pictures every recipe gets."""
 
 from .measures import accuracy, mean_loss, predict, r2_score, smooth, stratified_split
-from .recipe import Check, Options, Recipe, RecipeError, option
+from .recipe import Check, Options, Recipe, RecipeError, option, preset
 from .tables import diabetes, digits, iris
 from .train import Result, train
 
@@ -18,6 +18,7 @@ __all__ = [
     "mean_loss",
     "option",
     "predict",
+    "preset",
     "r2_score",
     "smooth",
     "stratified_split",

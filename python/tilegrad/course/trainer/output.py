@@ -50,12 +50,13 @@ def table(
     """Lines of a plain table: columns as wide as their content and ``at_least``, those in ``right`` flush right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    widths = [max(pair) for pair in zip(widths, at_least)] if at_least else widths
-    lines = [
-        "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths))).rstrip()
-        for row in cells
-    ]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    widths = [max(pair) for pair in zip(widths, at_least, strict=True)] if at_least else widths
+
+    def line(row: Sequence[str]) -> str:
+        padded = (row[i].rjust(width) if i in right else row[i].ljust(width) for i, width in enumerate(widths))
+        return "  ".join(padded).rstrip()
+
+    return [line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])]
 
 
 def seconds_text(seconds: float) -> str:

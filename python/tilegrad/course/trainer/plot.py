@@ -13,7 +13,7 @@ def curve(
     x: Sequence[float], y: Sequence[float], *, title: str = "", width: int = 60, height: int = 10, braille: bool = True
 ) -> list[str]:
     """Lines of text showing ``y`` over ``x``; a logarithmic axis where positive values span more than a factor 50."""
-    points = [(float(a), float(b)) for a, b in zip(x, y) if math.isfinite(a) and math.isfinite(b)]
+    points = [(float(a), float(b)) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(points) < 2:
         return []
     points = averaged(points, 2 * width)
@@ -35,7 +35,12 @@ def curve(
         now = cell(*point)
         steps = max(abs(now[0] - previous[0]), abs(now[1] - previous[1]), 1)
         for s in range(steps + 1):
-            lit.add((round(previous[0] + (now[0] - previous[0]) * s / steps), round(previous[1] + (now[1] - previous[1]) * s / steps)))
+            lit.add(
+                (
+                    round(previous[0] + (now[0] - previous[0]) * s / steps),
+                    round(previous[1] + (now[1] - previous[1]) * s / steps),
+                )
+            )
         previous = now
 
     def character(column: int, row: int) -> str:

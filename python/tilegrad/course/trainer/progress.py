@@ -60,6 +60,8 @@ class Progress:
 
         columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"), TextColumn("ETA"), TimeRemainingColumn())
         console = Console(file=self.output.stream)
-        self._bar = RichProgress(*columns, TextColumn("{task.fields[text]}", markup=False), console=console, refresh_per_second=8)
+        self._bar = RichProgress(
+            *columns, TextColumn("{task.fields[text]}", markup=False), console=console, refresh_per_second=8
+        )
         self._task = self._bar.add_task("", total=self.total, completed=done, text="")
         self._bar.start()

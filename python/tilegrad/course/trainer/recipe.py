@@ -57,6 +57,11 @@ class Options:
     epochs: int | None = option(10, "passes over the training data")
 
 
+def preset(**values: Any) -> Mapping[str, Any]:
+    """Options of --smoke or --full, as a recipe states them."""
+    return values
+
+
 def option_help(cls: type[Options]) -> list[tuple[str, str, str, str]]:
     """(key, type, default, help) of every hyper-parameter, for ``tilegrad list NAME`` and ``--help``."""
     hints = get_type_hints(cls)
@@ -89,7 +94,9 @@ def read_value(key: str, kind: Any, value: Any) -> Any:
             parts = list(value) if isinstance(value, (list, tuple)) else [p for p in text.split(",") if p.strip()]
             return tuple(read_value(key, get_args(kind)[0], part) for part in parts)
         if kind is bool:
-            return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[text.lower()]
+            return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
+                text.lower()
+            ]
         if kind is int:
             number = float(text) if "e" in text.lower() else int(text)
             if number != int(number):
@@ -170,8 +177,8 @@ class Recipe:
     band = ""  # the expected result, in words, for `tilegrad list`
     seconds = 5  # about how long the default takes on 2 cores
     needs: tuple[str, ...] = ()  # modules beyond the core dependencies
-    smoke: Mapping[str, Any] = {"epochs": 2}  # options of --smoke
-    full: Mapping[str, Any] = {}  # options of --full; empty: there is no longer version
+    smoke: Mapping[str, Any] = preset(epochs=2)  # options of --smoke
+    full: Mapping[str, Any] = preset()  # options of --full; empty: there is no longer version
     best: tuple[str, Literal["min", "max"]] | None = None  # keep the model of the epoch where this metric was best (row A19)
     remember: tuple[str, ...] = ()  # plain attributes that belong in the checkpoint
     divergence = 1e6  # stop when the loss exceeds this many times (1 + the first loss), row B07
@@ -272,7 +279,11 @@ class Recipe:
         return {name: value for name, value in self._stateful().items() if hasattr(value, "named_parameters")}
 
     def _stateful(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if hasattr(value, "state_dict") and hasattr(value, "load_state_dict")}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+        }
 
 
 def _bring_back(recipe: Recipe, name: str, saved: Any) -> None:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 def header(output: Output, recipe: Recipe, device: str) -> None:
     """Where it runs, the three steps of the lecture (row B02), and the model's layers with their parameters."""
     threads = tg.get_num_threads()
-    output.say(f"{device}, ISA {tg._core.isa_name()}, {threads} thread{'s' * (threads != 1)}, tilegrad {tg.__version__}, seed {recipe.seed}")
+    machine = f"{device}, ISA {tg._core.isa_name()}, {threads} thread{'s' * (threads != 1)}"
+    output.say(f"{machine}, tilegrad {tg.__version__}, seed {recipe.seed}")
     output.say(f"{recipe.name}: {recipe.title}  [{recipe.rows}]")
-    for number, (step, text) in enumerate(zip(("model", "loss", "optimisation"), recipe.three_steps()), 1):
+    for number, (step, text) in enumerate(zip(("model", "loss", "optimisation"), recipe.three_steps(), strict=True), 1):
         output.say(f"  {number}. {step:<13}{text}")
     rows, total = layer_rows(recipe)
     if rows:
@@ -65,7 +66,9 @@ def ending(output: Output, result: Result, loop: Loop, seconds: float, problem: 
     else:
         for line in recipe.remarks():
             output.say("  " + line)
-        output.say("a smoke run is too short for the lesson's bands; what must hold already:" if smoke else "what the lecture claims:")
+        output.say(
+            "a smoke run is too short for the lesson's bands; what must hold already:" if smoke else "what the lecture claims:"
+        )
         for line in table(("check", "value", "expected", "row", ""), [check_row(check) for check in result.checks], right=(1,)):
             output.say("  " + line)
     verdict = "stopped" if problem else "band met" if result.exit_code == 0 else "band NOT met"

@@ -1,10 +1,10 @@
 """The folder of one run: ``runs/<recipe>/<NNN>`` with everything needed to look at it, repeat it or go on with it.
 
-    config.json             recipe, options, seed, device: enough to start the same run again
-    metrics.jsonl           one row per logged update and per evaluation; no clock in it, so `diff` compares two runs
-    checkpoint.safetensors  model, optimiser, random states and position, replaced atomically
-    summary.json            metrics, checks, seconds, seed, versions: written when the run ends
-    curves.png, events.out.tfevents.*   pictures for people and for TensorBoard
+config.json             recipe, options, seed, device: enough to start the same run again
+metrics.jsonl           one row per logged update and per evaluation; no clock in it, so `diff` compares two runs
+checkpoint.safetensors  model, optimiser, random states and position, replaced atomically
+summary.json            metrics, checks, seconds, seed, versions: written when the run ends
+curves.png, events.out.tfevents.*   pictures for people and for TensorBoard
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RunFolder:
                 raise RecipeError(f"{self.metrics_file} has {len(lines)} rows, the checkpoint was written after {keep_rows}")
         else:
             history = []
-        self._metrics = open(self.metrics_file, "w" if not keep_rows else "r+", encoding="utf-8")
+        self._metrics = open(self.metrics_file, "r+" if keep_rows else "w", encoding="utf-8")  # noqa: SIM115
         self._metrics.truncate(sum(len(line.encode()) + 1 for line in lines))
         self._metrics.seek(0, os.SEEK_END)
         return history

@@ -66,7 +66,13 @@ def train(
             raise RecipeError("which recipe? see `tilegrad list`")
         name = str(Path(name).resolve()) if name.endswith(".py") else name
         recipe = _create(name, changes, 0 if seed is None else seed, smoke, full)
-        config = {"recipe": name, "seed": recipe.seed, "device": choose_device(device or "auto"), "smoke": smoke, "plots": plots}
+        config = {
+            "recipe": name,
+            "seed": recipe.seed,
+            "device": choose_device(device or "auto"),
+            "smoke": smoke,
+            "plots": plots,
+        }
     plots = plots and config["plots"]
     require(recipe.needs, f"recipe {recipe.name}")
     if plots:
@@ -75,7 +81,13 @@ def train(
 
 
 def _run(
-    recipe: Recipe, config: dict[str, Any], folder: RunFolder | None, out: str, plots: bool, output: Output, checkpoint_seconds: float
+    recipe: Recipe,
+    config: dict[str, Any],
+    folder: RunFolder | None,
+    out: str,
+    plots: bool,
+    output: Output,
+    checkpoint_seconds: float,
 ) -> Result:
     seed_everything(recipe.seed)
     recipe.setup()
@@ -168,7 +180,13 @@ def _create(name: str, changes: Mapping[str, Any], seed: int, smoke: bool, full:
 
 
 def _reopen(
-    config: dict[str, Any], folder: RunFolder, name: str | None, changes: Mapping[str, Any], seed: int | None, device: str | None, preset: bool
+    config: dict[str, Any],
+    folder: RunFolder,
+    name: str | None,
+    changes: Mapping[str, Any],
+    seed: int | None,
+    device: str | None,
+    preset: bool,
 ) -> Recipe:
     """The recipe of an earlier run with its options; only ``epochs`` may be changed, to train for longer."""
     from tilegrad.course import load_recipe

@@ -44,7 +44,13 @@ def describe(name: str) -> list[str]:
     """The head of the recipe's file, its facts and its options."""
     recipe = load_recipe(name)
     text = inspect.getdoc(sys.modules[recipe.__module__]) or recipe.title
-    facts = [("rows", recipe.rows), ("kind", recipe.kind), ("data", recipe.data), ("expected", recipe.band), ("time", f"about {recipe.seconds} s")]
+    facts = [
+        ("rows", recipe.rows),
+        ("kind", recipe.kind),
+        ("data", recipe.data),
+        ("expected", recipe.band),
+        ("time", f"about {recipe.seconds} s"),
+    ]
     lines = [*text.splitlines(), "", *(f"{key:<9} {value}" for key, value in facts)]
     lines += ["", "options (--set KEY=VALUE or --KEY VALUE):"]
     lines += ["  " + line for line in table(("key", "type", "default", "what"), option_help(recipe.Options))]
