@@ -7,10 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-import tilegrad as tg
 from tilegrad.course import load_recipe, recipe_names
 from tilegrad.course.critical_points import kind_of_point
-from tilegrad.course.trainer import digits, train
+from tilegrad.course.trainer import train
 from tilegrad.course.trainer.output import Output
 from tilegrad.course.trainer.recipe import option_help
 
@@ -84,14 +83,6 @@ def test_a_too_large_step_diverges(run):
 def test_linreg_draws_its_surface(run):
     result = run("linreg", set={"surface": "yes"}, epochs=40, plots=True)
     assert (result.folder.path / "surface.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_digits_split_is_the_frozen_one():
-    (x, y), (test_x, test_y) = digits(1)
-    assert tuple(x.shape) == (1438, 64) and tuple(test_x.shape) == (359, 64)
-    assert x.dtype == tg.float32 and y.dtype == tg.int64
-    assert float(x.min().item()) >= 0 and float(x.max().item()) == 1
-    assert np.bincount(test_y.numpy()).tolist() == [36, 36, 35, 37, 36, 36, 36, 36, 35, 36]
 
 
 @pytest.mark.parametrize(

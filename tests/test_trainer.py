@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tilegrad as tg
-from tilegrad.course.trainer import Check, RecipeError, smooth, stratified_split, train
+from tilegrad.course.trainer import Check, RecipeError, smooth, standardise, train
 from tilegrad.course.trainer import recipe as recipes
 from tilegrad.course.trainer.output import Output, seconds_text, table
 from tilegrad.course.trainer.plot import curve
@@ -370,12 +370,10 @@ def test_smooth_is_the_lectures_formula():
     assert np.var(np.diff(smoothed)) < np.var(np.diff(noisy))
 
 
-def test_stratified_split_takes_a_fifth_of_every_class():
-    labels = np.repeat([0, 1, 2], [10, 20, 50])
-    train_rows, test_rows = stratified_split(labels, seed=1)
-    assert np.bincount(labels[test_rows]).tolist() == [2, 4, 10]
-    assert sorted([*train_rows, *test_rows]) == list(range(80))
-    assert (stratified_split(labels, 1)[1] == test_rows).all() and (stratified_split(labels, 2)[1] != test_rows).any()
+def test_standardise_uses_the_columns_of_the_other_table():
+    train_x, test_x = tg.tensor([[0.0, 1.0], [2.0, 5.0]]), tg.tensor([[1.0, 7.0]])
+    assert standardise(train_x, train_x).tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+    assert standardise(test_x, train_x).tolist() == [[0.0, 2.0]]
 
 
 def test_small_texts():

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tilegrad.autograd.functional import hessian
-from tilegrad.nn import functional as F
 
 import tilegrad as tg
-from tilegrad import optim
-from tilegrad.course.trainer import Check, Recipe, iris, option, preset, recipe
+from tilegrad import datasets, optim
+from tilegrad.autograd.functional import hessian
+from tilegrad.course.trainer import Check, Recipe, option, preset, recipe, standardise
 from tilegrad.course.trainer.output import table
+from tilegrad.nn import functional as F
 
 SADDLE = (0.0, 0.0)
 LOW_GRADIENT = 0.02  # "training has stopped": the gradient is shorter than this
@@ -53,8 +53,9 @@ class CriticalPoints(Recipe):
     options: Options
 
     def setup(self) -> None:
-        x, y = iris()
-        self.x, self.target = x.double(), F.one_hot(y, 3).double()
+        flowers = datasets.Iris()
+        self.x = standardise(flowers.data, flowers.data).double()  # (N, 4)
+        self.target = F.one_hot(flowers.targets, 3).double()  # (N, 3)
         self.theta = tg.zeros(43, dtype=tg.float64, requires_grad=True)
         self.remember = ("theta",)
         self.begin_epoch(0)

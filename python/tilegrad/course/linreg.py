@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from tilegrad.utils.data import DataLoader, TensorDataset
 
 import tilegrad as tg
-from tilegrad import nn, optim
-from tilegrad.course.trainer import Check, Recipe, diabetes, option, predict, preset, r2_score, recipe, smooth
+from tilegrad import datasets, nn, optim
+from tilegrad.course.trainer import Check, Recipe, option, predict, preset, r2_score, recipe, smooth, standardise
+from tilegrad.utils.data import DataLoader, TensorDataset
 
 LINE_X = np.array([1.0, 2.0, 3.0])  # the lecture's three points of y = 2 x
 LINE_Y = 2 * LINE_X
@@ -58,7 +58,9 @@ class LinearRegression(Recipe):
 
     def setup(self) -> None:
         o = self.options
-        (self.x, self.y), (self.test_x, self.test_y) = diabetes()
+        train, test = datasets.Diabetes().split(seed=1)
+        self.x, self.test_x = standardise(train.data, train.data), standardise(test.data, train.data)  # (N, 10)
+        self.y, self.test_y = train.targets[:, None], test.targets[:, None]  # (N, 1)
         self.model, self.criterion = nn.Linear(10, 1), nn.MSELoss()
         self.optimizer = optim.SGD(self.model.parameters(), lr=o.lr or {"gd": 0.15, "sgd": 0.001, "grid": 0.15}[o.method])
         one = DataLoader(TensorDataset(self.x, self.y), batch_size=1, shuffle=True)

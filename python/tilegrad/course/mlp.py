@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tilegrad.utils.data import DataLoader, TensorDataset, random_split
 
 import tilegrad as tg
-from tilegrad import nn, optim
-from tilegrad.course.trainer import Check, Recipe, accuracy, digits, mean_loss, option, predict, recipe
+from tilegrad import datasets, nn, optim
+from tilegrad.course.trainer import Check, Recipe, accuracy, mean_loss, option, predict, recipe
+from tilegrad.utils.data import DataLoader, random_split
 
 
 class Mlp(Recipe):
@@ -46,9 +46,9 @@ class Mlp(Recipe):
 
     def setup(self) -> None:
         o = self.options
-        (x, y), (self.test_x, self.test_y) = digits(o.split)
-        train, dev = random_split(TensorDataset(x, y), [len(x) - len(x) // 10, len(x) // 10])
-        self.dev_x, self.dev_y = x[dev.indices], y[dev.indices]
+        rest, self.test = datasets.Digits(scale=True, flatten=True).split(o.split)
+        train, dev = random_split(rest, [0.9, 0.1])
+        self.dev = rest.select(dev.indices)
         self.loader = DataLoader(train, batch_size=o.batch, shuffle=True)
         sizes = (64, *o.hidden)
         layers: list[Any] = []
@@ -69,15 +69,15 @@ class Mlp(Recipe):
 
     def evaluate(self) -> dict[str, float]:
         return {
-            "dev loss": mean_loss(self.model, self.criterion, self.dev_x, self.dev_y),
-            "dev accuracy": accuracy(self.model, self.dev_x, self.dev_y),
+            "dev loss": mean_loss(self.model, self.criterion, self.dev.data, self.dev.targets),
+            "dev accuracy": accuracy(self.model, self.dev.data, self.dev.targets),
         }
 
     def finish(self) -> dict[str, float]:
-        return {**self.evaluate(), "test accuracy": accuracy(self.model, self.test_x, self.test_y)}
+        return {**self.evaluate(), "test accuracy": accuracy(self.model, self.test.data, self.test.targets)}
 
     def checks(self, metrics: dict[str, float]) -> list[Check]:
-        logits = predict(self.model, self.test_x)
+        logits = predict(self.model, self.test.data)
         error = np.abs(logits.numpy() - self.by_hand()).max() / np.abs(logits.numpy()).max()
         return [
             Check.at_least("test accuracy", metrics["test accuracy"], 0.96, "E09 E22"),
@@ -89,7 +89,7 @@ class Mlp(Recipe):
 
     def by_hand(self) -> np.ndarray:
         """The network as matrix products in NumPy (row E10)."""
-        a = self.test_x.numpy()  # (N, 64)
+        a = self.test.data.numpy()  # (N, 64)
         linear = [layer for layer in self.model if isinstance(layer, nn.Linear)]
         for layer in linear[:-1]:
             a = np.maximum(a @ layer.weight.detach().numpy().T + layer.bias.detach().numpy(), 0)
@@ -103,4 +103,4 @@ class Mlp(Recipe):
             for parameter in self.model.parameters():
                 parameter.data.fill_(0.0)
             self.model.load_state_dict(tg.io.load(file))
-        return predict(self.model, self.test_x)
+        return predict(self.model, self.test.data)

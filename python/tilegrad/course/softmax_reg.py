@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tilegrad.nn import functional as F
-from tilegrad.utils.data import DataLoader, TensorDataset
-
 import tilegrad as tg
-from tilegrad import nn, optim
-from tilegrad.course.trainer import Check, Recipe, accuracy, digits, mean_loss, option, recipe
+from tilegrad import datasets, nn, optim
+from tilegrad.course.trainer import Check, Recipe, accuracy, mean_loss, option, recipe
+from tilegrad.nn import functional as F
+from tilegrad.utils.data import DataLoader
 
 
 class SoftmaxRegression(Recipe):
@@ -40,8 +39,8 @@ class SoftmaxRegression(Recipe):
 
     def setup(self) -> None:
         o = self.options
-        (self.x, self.y), (self.test_x, self.test_y) = digits(o.split)
-        self.loader = DataLoader(TensorDataset(self.x, self.y), batch_size=o.batch, shuffle=True)
+        self.train, self.test = datasets.Digits(scale=True, flatten=True).split(o.split)
+        self.loader = DataLoader(self.train, batch_size=o.batch, shuffle=True)
         self.model = nn.Linear(64, 10)
         self.criterion = nn.CrossEntropyLoss()
         self.optimizer = optim.Adam(self.model.parameters(), lr=o.lr)
@@ -56,9 +55,9 @@ class SoftmaxRegression(Recipe):
 
     def evaluate(self) -> dict[str, float]:
         return {
-            "train accuracy": accuracy(self.model, self.x, self.y),
-            "test loss": mean_loss(self.model, self.criterion, self.test_x, self.test_y),
-            "test accuracy": accuracy(self.model, self.test_x, self.test_y),
+            "train accuracy": accuracy(self.model, self.train.data, self.train.targets),
+            "test loss": mean_loss(self.model, self.criterion, self.test.data, self.test.targets),
+            "test accuracy": accuracy(self.model, self.test.data, self.test.targets),
         }
 
     def checks(self, metrics: dict[str, float]) -> list[Check]:

@@ -1,8 +1,7 @@
 """The tiny shared trainer: what a recipe is, and the loop, run folder, progress and pictures every recipe gets."""
 
-from .measures import accuracy, mean_loss, predict, r2_score, smooth, stratified_split
+from .measures import accuracy, mean_loss, predict, r2_score, smooth, standardise
 from .recipe import Check, Options, Recipe, RecipeError, option, preset
-from .tables import diabetes, digits, iris
 from .train import Result, train
 
 __all__ = [
@@ -12,15 +11,12 @@ __all__ = [
     "RecipeError",
     "Result",
     "accuracy",
-    "diabetes",
-    "digits",
-    "iris",
     "mean_loss",
     "option",
     "predict",
     "preset",
     "r2_score",
     "smooth",
-    "stratified_split",
+    "standardise",
     "train",
 ]

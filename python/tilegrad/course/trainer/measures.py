@@ -1,4 +1,4 @@
-"""Small measuring tools that many recipes share: accuracy, R2, smoothing of a curve, the frozen data split."""
+"""Small measuring tools that many recipes share: accuracy, R2, smoothing of a curve, scaling of columns."""
 
 from __future__ import annotations
 
@@ -49,13 +49,6 @@ def smooth(costs: Sequence[float], beta: float) -> list[float]:
     return smoothed
 
 
-def stratified_split(labels: Any, seed: int, test: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (train, test): the first ``test`` share of a seeded permutation *of every class* is for testing."""
-    rng, labels = np.random.default_rng(seed), np.asarray(labels)
-    train_parts, test_parts = [], []
-    for label in np.unique(labels):
-        shuffled = rng.permutation(np.flatnonzero(labels == label))
-        cut = round(test * len(shuffled))
-        test_parts.append(shuffled[:cut])
-        train_parts.append(shuffled[cut:])
-    return np.sort(np.concatenate(train_parts)), np.sort(np.concatenate(test_parts))
+def standardise(x: Any, like: Any) -> Any:
+    """``x`` with the columns of ``like`` brought to mean 0 and standard deviation 1 (row B11)."""
+    return (x - like.mean(0)) / like.std(0, correction=0)
