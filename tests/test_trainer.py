@@ -249,6 +249,11 @@ def test_what_cannot_be_resumed_says_why(run, tmp_path):
         run(resume=str(folder.path), set={"lr": "1"}, seed=9)
     with pytest.raises(RecipeError, match=r"is a run of .*tiny.py', not of 'mlp'"):
         train("mlp", resume=str(folder.path), plots=False)
+    good = folder.checkpoint_file.read_bytes()
+    folder.checkpoint_file.write_bytes(good[: len(good) // 2])
+    with pytest.raises(RecipeError, match=r"checkpoint.safetensors.* truncated"):
+        run(resume=str(folder.path))
+    folder.checkpoint_file.write_bytes(good)
     folder.metrics_file.write_text("")
     with pytest.raises(RecipeError, match=r"metrics.jsonl has 0 rows, the checkpoint was written after 24"):
         run(resume=str(folder.path))

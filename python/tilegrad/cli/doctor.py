@@ -56,7 +56,7 @@ def examine() -> dict[str, Any]:
         self_test(tg)
     except Exception as error:
         problems.append(f"self-test failed: {type(error).__name__}: {error}")
-    cuda = {"available": bool(tg.cuda.is_available()), "reason": None}
+    cuda: dict[str, Any] = {"available": bool(tg.cuda.is_available()), "reason": None}
     if not cuda["available"]:
         cuda["reason"] = str(tg.cuda.unavailable_reason())
     isa, threads = str(tg._core.isa_name()), thread_facts(tg)

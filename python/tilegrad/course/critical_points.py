@@ -141,8 +141,10 @@ def product_loss(w: Any) -> Any:
 
 
 def gradient(cost: Callable[[Any], Any], point: Any) -> np.ndarray:
+    """The gradient of ``cost`` at ``point`` as an array."""
     theta = point.detach().clone().requires_grad_()
-    return tg.autograd.grad(cost(theta), theta)[0].numpy()
+    (slope,) = tg.autograd.grad(cost(theta), theta)
+    return slope.numpy()
 
 
 def kind_of_point(curvature: np.ndarray) -> str:

@@ -217,7 +217,10 @@ class Loop:
 
     def load(self) -> None:
         """Read the checkpoint of the folder; the models themselves are loaded when the next epoch starts."""
-        state = tg.io.load(self.folder.checkpoint_file)
+        try:
+            state = tg.io.load(self.folder.checkpoint_file)
+        except (ValueError, OSError) as error:
+            raise RecipeError(str(error)) from None
         if not isinstance(state, dict) or state.get("format") != FORMAT or state.get("name") != self.recipe.name:
             raise RecipeError(f"{self.folder.checkpoint_file} is not a checkpoint of {self.recipe.name!r} in format {FORMAT}")
         self.epoch, self.batch, self.updates, self.samples = state["position"]

@@ -63,6 +63,6 @@ def seconds_text(seconds: float) -> str:
     """``8 s``, ``2:05``, ``1:02:05``: a duration as short as it can be said."""
     whole = int(seconds + 0.5)
     if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+        return f"{seconds:.1f} s" if seconds < 10 and seconds != whole else f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

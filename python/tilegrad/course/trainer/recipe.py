@@ -57,6 +57,9 @@ class Options:
     epochs: int | None = option(10, "passes over the training data")
 
 
+AnyOptions = Options  # the base class under a name that recipes do not hide by their own Options
+
+
 def preset(**values: Any) -> Mapping[str, Any]:
     """Options of --smoke or --full, as a recipe states them."""
     return values
@@ -184,10 +187,10 @@ class Recipe:
     divergence = 1e6  # stop when the loss exceeds this many times (1 + the first loss), row B07
     next_commands: tuple[str, ...] = ()  # what to try afterwards
 
-    Options: type[Options] = Options
-    options: Options
+    Options: type[AnyOptions] = Options  # a recipe with hyper-parameters of its own nests a dataclass of this name
+    options: AnyOptions
 
-    def __init__(self, options: Options | None = None, seed: int = 0) -> None:
+    def __init__(self, options: AnyOptions | None = None, seed: int = 0) -> None:
         self.options = options if options is not None else self.Options()
         self.seed = seed
         self.rng = np.random.default_rng(seed)

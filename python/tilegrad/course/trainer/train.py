@@ -97,6 +97,7 @@ def _run(
     report.header(output, recipe, config["device"])
     total = _total_updates(recipe)
     config.setdefault("log_every", max(1, (total or 1000) // 1000))
+    config.setdefault("isa", tg._core.isa_name())
     config["options"] = dataclasses.asdict(recipe.options)
     resumed = folder is not None
     if folder is None:
@@ -105,6 +106,9 @@ def _run(
     loop = Loop(recipe, folder, device=config["device"], log_every=config["log_every"], checkpoint_seconds=checkpoint_seconds)
     if resumed:
         loop.load()
+        isa = tg._core.isa_name()
+        if config["isa"] != isa:
+            output.say(f"note: this run began with ISA {config['isa']}; with {isa} it goes on, but not bit for bit (TILEGRAD_ISA)")
         output.say(f"resuming {folder.path} at update {loop.updates} (epoch {loop.epoch + 1})")
     folder.write_json(folder.config_file, config)
     if plots:
