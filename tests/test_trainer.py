@@ -349,6 +349,10 @@ def test_unknown_option_names_the_nearest(run):
         run(full=True)
     with pytest.raises(RecipeError, match="device 'warp' cannot be used"):
         run(device="warp")
+    with pytest.raises(RecipeError, match="seed=-1: 0 or more is needed"):
+        run(seed=-1)
+    with pytest.raises(RecipeError, match="cannot make a run folder in .*Not a directory"):
+        run(out=__file__)
 
 
 def test_checks_can_fail_and_nan_never_passes():

@@ -51,10 +51,15 @@ def run(cases: Sequence[Any], peers: list[str], threads: list[int], rounds: int,
     if not quiet and max(threads) > 1 and "OMP_PROC_BIND" not in os.environ:
         output.say("threads are not pinned; for steady figures: OMP_PROC_BIND=true OMP_PLACES=cores tilegrad bench ...")
     results: list[Any] = []
+    failed: list[str] = []
     width = max(len(case.name) for case in cases)
     for case in cases:
         for count in threads:
-            results.append(measure(case, ["tilegrad", *peers], count, rounds))
+            try:
+                results.append(measure(case, ["tilegrad", *peers], count, rounds))
+            except Exception as error:  # one case that cannot run must not cost the others
+                failed.append(f"{case.name}: {type(error).__name__}: {error}")
+                continue
             if not quiet:
                 lines = report.rows(results[-1:], peers, width)
                 for line in lines if len(results) == 1 else lines[-1:]:
@@ -65,7 +70,9 @@ def run(cases: Sequence[Any], peers: list[str], threads: list[int], rounds: int,
     elif json_file:
         Path(json_file).write_text(text + "\n", encoding="utf-8")
         output.say(f"wrote {json_file}")
-    return 0
+    for text in failed:
+        complain(f"could not be measured: {text}")
+    return 1 if failed else 0
 
 
 def choose(names: Sequence[str]) -> list[Any]:

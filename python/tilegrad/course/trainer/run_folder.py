@@ -34,7 +34,10 @@ class RunFolder:
     def create(cls, out: str | Path, name: str) -> RunFolder:
         """``out/name/001``, or the next free number; two runs started at once get two folders."""
         parent = Path(out) / name
-        parent.mkdir(parents=True, exist_ok=True)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"cannot make a run folder in {str(out)!r}: {error}") from None
         number = max((int(p.name) for p in parent.iterdir() if p.name.isdigit()), default=0) + 1
         while True:
             try:

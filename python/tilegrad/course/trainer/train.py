@@ -61,6 +61,7 @@ def train(
         folder = RunFolder.existing(resume)
         config = folder.read_json(folder.config_file)
         recipe = _reopen(config, folder, name, changes, seed, device, smoke or full)
+        choose_device(config["device"])
     else:
         if name is None:
             raise RecipeError("which recipe? see `tilegrad list`")
@@ -108,7 +109,9 @@ def _run(
         loop.load()
         isa = tg._core.isa_name()
         if config["isa"] != isa:
-            output.say(f"note: this run began with ISA {config['isa']}; with {isa} it goes on, but not bit for bit (TILEGRAD_ISA)")
+            output.say(
+                f"note: this run began with ISA {config['isa']}; with {isa} it goes on, but not bit for bit (TILEGRAD_ISA)"
+            )
         output.say(f"resuming {folder.path} at update {loop.updates} (epoch {loop.epoch + 1})")
     folder.write_json(folder.config_file, config)
     if plots:
@@ -177,6 +180,8 @@ def _create(name: str, changes: Mapping[str, Any], seed: int, smoke: bool, full:
         raise RecipeError(f"{name} has no --full version yet; its default is the whole lesson")
     options = override(kind.Options(), kind.full if full else kind.smoke if smoke else {})
     options = override(options, changes)
+    if seed < 0:
+        raise RecipeError(f"seed={seed}: 0 or more is needed")
     recipe = kind(options, seed)
     if recipe.epochs < 1:
         raise RecipeError(f"epochs={recipe.epochs}: at least one is needed")
