@@ -14,7 +14,7 @@ template <BinaryOp op> Array binary(const ops::Operand& x, const ops::Operand& y
 template <BinaryOp op> void binary_(Array& x, const ops::Operand& y) { ops::binary_(op, x, y); }
 template <CompareOp op> Array compare(const ops::Operand& x, const ops::Operand& y) { return ops::compare(op, x, y); }
 template <ReduceOp op> Array reduce(const Array& x, const std::optional<Dims>& dim, bool keepdim) { return ops::reduce(op, x, dim, keepdim); }
-// How a kernel writes its output when the caller names it: x = value.
+Array empty_of(const Dims& shape, DType dtype) { return empty(shape, dtype); }
 void fill_(Array& x, const ops::Operand& value) {
   check(value.kind != ops::Operand::tensor || value.array->ndim() == 0, ErrorKind::runtime, "fill_: expected a number or a 0-d tensor");
   ops::copy_(x, value);
@@ -43,6 +43,7 @@ void bind_functions() {
 
   bind<&ops::where>("where", "condition, x, y", "x where the condition holds, else y.");
   bind<&ops::full>("full", "shape, value, dtype", "A tensor filled with one value.");
+  bind<&empty_of>("empty", "shape, dtype", "A tensor whose values are not set.");
   bind<&ops::clone>("clone", "x", "A copy.");
   bind<&ops::contiguous>("contiguous", "x", "The same values in row-major order.");
   bind<&ops::cast>("cast", "x, dtype", "A converted copy.");

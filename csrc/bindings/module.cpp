@@ -5,11 +5,8 @@
 #include "bindings/convert.h"
 #include "bindings/functions.h"
 #include "bindings/interop.h"
+#include "core/build_info.h"
 #include "core/isa.h"
-
-#ifndef TG_VERSION
-#define TG_VERSION "0.0.0"
-#endif
 
 namespace tg::py {
 namespace {
@@ -114,6 +111,11 @@ void add_process(pb::module_& m) {
     }
     return out;
   });
+  m.def("build_info", [] {
+    return pb::dict(pb::arg("version") = build_info::version, pb::arg("revision") = build_info::revision,
+                    pb::arg("compiler") = build_info::compiler, pb::arg("build_type") = build_info::build_type,
+                    pb::arg("sanitizers") = build_info::sanitizers, pb::arg("cuda") = build_info::cuda);
+  }, "How this library was built.");
   m.def("memory_stats", [] {
     const MemoryStats s = memory_stats();
     return pb::dict(pb::arg("live_bytes") = s.live_bytes, pb::arg("peak_bytes") = s.peak_bytes, pb::arg("cached_bytes") = s.cached_bytes,
@@ -130,7 +132,7 @@ void add_process(pb::module_& m) {
 PYBIND11_MODULE(_core, m) {
   using namespace tg::py;
   m.doc() = "The native core of tilegrad: tensors, graph nodes, ops, and the kernels of this machine.";
-  m.attr("__version__") = TG_VERSION;
+  m.attr("__version__") = tg::build_info::version;
   guarded([] { return &tg::context(); });  // a bad TILEGRAD_ISA or TILEGRAD_NUM_THREADS is an error at import
   add_types(m);
   add_wiring(m);

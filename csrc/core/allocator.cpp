@@ -8,6 +8,13 @@
 
 #include "core/error.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(start, bytes)
+#endif
+
 namespace tg {
 namespace {
 
@@ -52,6 +59,9 @@ class Pool {
     }
     if (!s) s = fresh(bytes, size_class);
     char* const start = reinterpret_cast<char*>(s);
+    // To the address sanitizer a cached block, and the rest of a block behind its data, are out of bounds.
+    ASAN_UNPOISON_MEMORY_REGION(start, static_cast<size_t>(block));
+    ASAN_POISON_MEMORY_REGION(start + header_bytes + bytes, static_cast<size_t>(block) - header_bytes - bytes);
     new (s) Storage;
     s->data = start + header_bytes;
     s->bytes = static_cast<size_t>(block) - header_bytes;
@@ -63,6 +73,7 @@ class Pool {
   void put(Storage* s) {
     const int size_class = s->size_class;
     const auto block = static_cast<int64_t>(class_bytes(size_class));
+    ASAN_POISON_MEMORY_REGION(s->data, s->bytes);
     Storage* surplus = nullptr;
     {
       Guard guard(*this);

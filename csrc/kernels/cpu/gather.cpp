@@ -2,6 +2,7 @@
 //
 //   index_select   out[o, i, :] = in[o, index[i], :]       in (outer, picked, inner),  out (outer, count, inner)
 //   index_add      out[o, index[i], :] += in[o, i, :]      in (outer, count, inner),   out (outer, picked, inner)
+//   index_copy     out[o, index[i], :]  = in[o, i, :]      the same shapes; of equal numbers the last one stays
 //
 // Embedding is index_select with outer = 1 and its gradient is index_add. A negative number counts from the end. All numbers
 // are checked before anything is written, so a bad one changes nothing.
@@ -99,6 +100,21 @@ Status index_add(const Launch& launch, const Indexed& v) {
       const int64_t c0 = piece % blocks * column_block;
       const int64_t c1 = c0 + column_block < v.inner ? c0 + column_block : v.inner;
       visit(v.dtype, [&]<class T>() { add_columns<T>(v, piece / blocks, c0, c1); });
+    }
+  });
+  return {};
+}
+
+Status index_copy(const Launch& launch, const Indexed& v) {
+  if (const Status status = check_indexes(v); status.code != Status::ok) return status;
+  const int64_t row_bytes = v.inner * size_of(v.dtype);
+  // parallel over outer slices only: within one, the order of i decides
+  parallel_for(launch, v.outer, pieces_of(v.count * row_bytes), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      for (int64_t i = 0; i < v.count; ++i) {
+        memcpy(static_cast<char*>(v.out) + (o * v.picked + wrapped_index(v, i)) * row_bytes,
+               static_cast<const char*>(v.in) + (o * v.count + i) * row_bytes, static_cast<size_t>(row_bytes));
+      }
     }
   });
   return {};

@@ -32,35 +32,23 @@ class _Run:
         self.owned: set = set()
 
     def add(self, edge: Any, slot: int, dx: Tensor) -> None:
-        """Adds a gradient to what is pending for an output of `edge`: the general way, for several outputs too."""
-        if type(edge) is not Node or edge.n_outputs == 1:
-            self._add_single(edge, dx)
+        """Adds a gradient to what is pending for output `slot` of an edge: the general way, outside of the hot loop."""
+        is_node = type(edge) is Node
+        if is_node and self.needed is not None and edge not in self.needed:
             return
-        if self.needed is not None and edge not in self.needed:
-            return
-        have = self.pending.get(edge)
-        if have is None:
-            have = self.pending[edge] = [None] * edge.n_outputs
+        if is_node and edge not in self.pending:
             heappush(self.heap, edge)
-        have[slot] = dx if have[slot] is None else have[slot] + dx
-
-    def _add_single(self, edge: Any, dx: Tensor) -> None:
-        have = self.pending.get(edge)
-        if have is None:
-            if type(edge) is Node:
-                if self.needed is not None and edge not in self.needed:
-                    return
-                heappush(self.heap, edge)
-            self.pending[edge] = dx
-        elif edge in self.owned:
-            _core.add_(have, dx)
-        else:
-            self.pending[edge] = have + dx
-            if not self.create_graph:
-                self.owned.add(edge)
+        if not is_node or edge.n_outputs == 1:
+            have = self.pending.get(edge)
+            self.pending[edge] = dx if have is None else have + dx
+            self.owned.discard(edge)
+            return
+        slots = self.pending.setdefault(edge, [None] * edge.n_outputs)
+        slots[slot] = dx if slots[slot] is None else slots[slot] + dx
 
     def run(self, retain_graph: bool, capture: dict | None) -> None:
-        pending, heap, needed, add = self.pending, self.heap, self.needed, self._add_single
+        pending, heap, needed, owned, create_graph = self.pending, self.heap, self.needed, self.owned, self.create_graph
+        accumulate = _core.add_
         while heap:
             node = heappop(heap)
             dy = pending.pop(node)
@@ -72,20 +60,33 @@ class _Run:
                     slots[slot] = dy if node.n_outputs == 1 else dy[slot]
                 if needed is not None and not _leads_on(node, needed):
                     continue
-            dxs = node.apply(dy)
+            dxs = node.apply(dy)  # checks the saved values and calls the rules
             if anomaly.enabled:
                 anomaly.check_gradients(node, dxs)
-            edges, slots = node.edges, node.slots
-            if not retain_graph:
-                node.free()
-            if slots is None:
-                for edge, dx in zip(edges, dxs):
-                    if dx is not None:
-                        add(edge, dx)
-            else:
-                for edge, slot, dx in zip(edges, slots, dxs):
+            edges = node.edges
+            if node.slots is not None:  # an input is one of several outputs of its node
+                for edge, slot, dx in zip(edges, node.slots, dxs):
                     if dx is not None:
                         self.add(edge, slot, dx)
+                edges = ()
+            if not retain_graph:
+                node.free()
+            for edge, dx in zip(edges, dxs):
+                if dx is None:
+                    continue
+                have = pending.get(edge)
+                if have is None:
+                    if type(edge) is Node:
+                        if needed is not None and edge not in needed:
+                            continue
+                        heappush(heap, edge)
+                    pending[edge] = dx
+                elif edge in owned:
+                    accumulate(have, dx)
+                else:
+                    pending[edge] = have + dx
+                    if not create_graph:
+                        owned.add(edge)
 
 
 def _leads_on(node: Node, needed: set) -> bool:
