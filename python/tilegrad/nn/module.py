@@ -359,9 +359,8 @@ class Module(StateDictMixin):
                 continue
             if set_to_none:
                 parameter.grad = None
-            else:
-                with tg.no_grad():
-                    parameter.grad.detach_().zero_()
+            else:  # a fresh tensor: the old one may belong to a graph (create_graph)
+                parameter.grad = tg.zeros_like(parameter.grad)
 
     # ---- printing
 
