@@ -79,9 +79,8 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name in {"save", "load"}:
         return getattr(importlib.import_module(f"{__name__}.io"), name)
-    from . import _typed
-
-    found = _typed.constructor(name)
+    # not `from . import _typed`: that asks this function for the name first
+    found = importlib.import_module(f"{__name__}._typed").constructor(name)
     if found is not None:
         return found
     import difflib
