@@ -163,6 +163,8 @@ def test_forgotten_super_init():
         Lazy().anything  # noqa: B018
     with pytest.raises(AttributeError, match=r"cannot assign parameters before Module.__init__"):
         Lazy().w = nn.Parameter(tg.ones(1))
+    with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\) first in Lazy"):
+        Lazy()(1)
 
 
 def test_parameter_must_be_a_leaf():

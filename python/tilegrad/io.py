@@ -49,7 +49,7 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: Any = Non
         raise TypeError("save: tilegrad does not write pickles; leave pickle_module out")
     writer = _Writer()
     tree = writer.encode(obj, "")
-    # One entry only: safetensors writes several in random order, and equal trees should give equal files.
+    # one entry only: safetensors writes several in a random order, and equal trees should give equal bytes
     metadata = {_TREE: json.dumps(tree, allow_nan=False, separators=(",", ":"))}
     if hasattr(f, "write"):
         from safetensors import serialize
