@@ -121,10 +121,10 @@ def test_parameter():
         (lambda m: setattr(m.fc1, "weight", tg.ones(1)), TypeError, "cannot assign 'Tensor' object as parameter 'weight'"),
         (lambda m: setattr(m, "fc1", 3), TypeError, "cannot assign 'int' object as child module 'fc1'"),
         (lambda m: setattr(m, "steps", 3), TypeError, "cannot assign 'int' object as buffer 'steps'"),
-        (lambda m: m.register_parameter("a.b", None), KeyError, 'parameter name can\'t contain \\\\"."'),
-        (lambda m: m.register_parameter("", None), KeyError, "parameter name can't be empty string"),
+        (lambda m: m.register_parameter("a.b", None), KeyError, r"parameter name can.+t contain .*got: .+a\.b"),
+        (lambda m: m.register_parameter("", None), KeyError, r"parameter name can.+t be empty string"),
         (lambda m: m.register_parameter(3, None), TypeError, "parameter name should be a string, got int"),
-        (lambda m: m.register_parameter("forward", None), KeyError, "attribute 'forward' already exists"),
+        (lambda m: m.register_parameter("forward", None), KeyError, "attribute .forward. already exists"),
         (lambda m: m.register_parameter("p", tg.ones(1)), TypeError, "wrap the tensor in nn.Parameter"),
         (lambda m: m.register_buffer("b", 3), TypeError, "cannot assign 'int' object to buffer 'b'"),
         (lambda m: m.add_module("x", 3), TypeError, "int is not a Module subclass"),
@@ -159,10 +159,12 @@ def test_forgotten_super_init():
         def __init__(self):
             pass
 
-    with pytest.raises(AttributeError, match=r"has no attribute 'anything'; call super..__init__.. first in Lazy"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'anything'; call super\(\).__init__\(\) first in Lazy"):
         Lazy().anything  # noqa: B018
     with pytest.raises(AttributeError, match=r"cannot assign parameters before Module.__init__"):
         Lazy().w = nn.Parameter(tg.ones(1))
+    with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\) first in Lazy"):
+        Lazy()(1)
 
 
 def test_parameter_must_be_a_leaf():
@@ -336,14 +338,16 @@ def test_forward_hooks_with_kwargs_order_and_always_call():
 
 def test_full_backward_hook():
     net, log = nn.Linear(2, 3), []
-    net.register_full_backward_hook(lambda m, dx, dy: log.append((tuple(dx[0].shape), tuple(dy[0].shape))))
+    net.register_full_backward_hook(
+        lambda m, dx, dy: log.append((None if dx[0] is None else tuple(dx[0].shape), tuple(dy[0].shape)))
+    )
     x = tg.ones(4, 2, requires_grad=True)
     net(x).sum().backward()
     assert log == [((4, 2), (4, 3))]
     assert np.allclose(x.grad.numpy(), np.tile(net.weight.detach().numpy().sum(0), (4, 1)))
     net.zero_grad()
     net(tg.ones(4, 2)).sum().backward()  # an input without gradient
-    assert len(log) == 2 if log[-1][0] else True
+    assert log[1:] == [(None, (4, 3))]
     assert np.allclose(net.bias.grad.numpy(), 4.0)
 
 
@@ -434,7 +438,7 @@ def test_sequential():
     assert same(net(x), c(b(a(x))))
     assert len(net) == 3 and net[0] is a and net[-1] is c and list(net) == [a, b, c]
     assert (
-        isinstance(net[:2], nn.Sequential) and list(net[:2]) == [a, b] and list(net[1:].state_dict()) == ["1.weight", "1.bias"]
+        isinstance(net[:2], nn.Sequential) and list(net[:2]) == [a, b] and list(net[1:].state_dict()) == ["2.weight", "2.bias"]
     )
     net.append(nn.Tanh()).extend([nn.Tanh()])
     net.add_module("last", nn.Identity())

@@ -249,7 +249,7 @@ def test_nll_and_cross_entropy():
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     w = np.array([1.0, 2.0, 0.5])
     kept = target >= 0
-    each = np.where(kept, -w[target] * log_p[np.arange(5), np.where(kept, target, 0)], 0)
+    each = np.where(kept, -w[np.where(kept, target, 0)] * log_p[np.arange(5), np.where(kept, target, 0)], 0)
     weight, labels = t(w), tg.tensor(target)
     for reduction, expected in (("none", each), ("sum", each.sum()), ("mean", each.sum() / w[target[kept]].sum())):
         nll = nn.NLLLoss(weight, reduction=reduction)(t(log_p), labels)
