@@ -162,7 +162,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """binary_cross_entropy(sigmoid(x), y), exact for any x: (1-y) x + (1 + (pos_weight-1) y) softplus(-x).
+    """binary_cross_entropy(sigmoid(x), y), finite for any x: (1-y) x + (1 + (pos_weight-1) y) softplus(-x).
 
     pos_weight: factor of the positive class, broadcast against the last dimensions. Raises ValueError when sizes
     differ.
