@@ -84,14 +84,14 @@ def test_read_only_array():
 
 
 def test_negative_strides_are_refused_with_advice():
-    with pytest.raises(ValueError, match=r"negative stride.*copy\(\)"):
+    with pytest.raises(ValueError, match=r"an array with a negative stride cannot be shared; pass array.copy\(\)"):
         tg.from_numpy(np.arange(3.0)[::-1])
     assert tg.tensor(np.arange(3.0)[::-1]).tolist() == [2.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", [">f4", "complex64", "U3", "datetime64[s]", "O", [("x", "f4")], "uint16", "uint64"])
 def test_element_types_that_cannot_be_shared(dtype):
-    with pytest.raises(TypeError, match=r"(?i)(dtype|element type|numpy|byte order|format)"):
+    with pytest.raises(TypeError, match=r"elements of format .* cannot be shared"):
         tg.from_numpy(np.zeros(2, dtype=dtype))
 
 
@@ -125,9 +125,7 @@ def test_asarray_shares_and_array_copies():
 
 def test_numpy_of_a_tensor_that_requires_grad():
     x = tg.ones(2, requires_grad=True)
-    text = (
-        r"Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\) instead.|requires grad.*detach\(\)"
-    )
+    text = r"requires grad.*detach\(\)"
     with pytest.raises((RuntimeError, BufferError), match=text):
         x.numpy()
     with pytest.raises((RuntimeError, BufferError), match=text):
@@ -209,7 +207,7 @@ def test_dlpack_of_bfloat16_keeps_its_type():
 
 
 def test_dlpack_of_a_tensor_that_requires_grad():
-    with pytest.raises(BufferError, match=r"requires? grad"):
+    with pytest.raises(BufferError, match=r"a tensor that requires grad cannot share its memory; use tensor.detach\(\) first"):
         np.from_dlpack(tg.ones(2, requires_grad=True))
 
 

@@ -121,7 +121,7 @@ def test_wrong_number_of_gradients():
         def backward(ctx, dy):
             return dy, dy
 
-    with pytest.raises(RuntimeError, match=r"Bad.*returned an incorrect number of gradients \(expected 1, got 2\)"):
+    with pytest.raises(RuntimeError, match=r"Bad.backward returned 2 gradients for 1 arguments of forward"):
         Bad.apply(leaf(1.0)).sum().backward()
 
 
@@ -135,7 +135,7 @@ def test_wrong_shape_of_a_gradient():
         def backward(ctx, dy):
             return tg.ones(5, dtype=tg.float64)
 
-    with pytest.raises(RuntimeError, match=r"(?s)Bad.*invalid gradient.*got.*\[5\].*expected.*\[2\]"):
+    with pytest.raises(RuntimeError, match=r"Bad: the gradient rule gave shape \(5,\) for an input of shape \(2,\)"):
         Bad.apply(leaf(1.0, 2.0)).sum().backward()
 
 
@@ -155,10 +155,10 @@ def test_once_differentiable():
             return 2 * x * dy
 
     x = leaf(3.0)
-    (g,) = tg.autograd.grad(Once.apply(x), x, create_graph=True)
-    assert g.item() == 6.0
+    (g,) = tg.autograd.grad(Once.apply(x) ** 2, x, create_graph=True)
+    assert g.item() == 108.0
     with pytest.raises(RuntimeError, match="once_differentiable"):
-        tg.autograd.grad(g.sum() + x.sum(), x)
+        tg.autograd.grad(g.sum(), x)
 
 
 def test_mark_non_differentiable():
@@ -193,9 +193,8 @@ def test_saved_tensor_changed_in_place():
     x = leaf(1.0) * 1.0
     y = Cube.apply(x)
     x.add_(1)
-    with pytest.raises(RuntimeError, match=r"in-?place") as caught:
+    with pytest.raises(RuntimeError, match="Cube saved tensor 0 for backward, and an in-place operation changed it since"):
         y.sum().backward()
-    assert "Cube" in str(caught.value)
 
 
 def test_functions_cannot_be_made():

@@ -42,9 +42,9 @@ def like_samples(rng):
 def size_errors(name, *more):
     f = op(name)
     return [
-        OpError(lambda: f(-1, *more), RuntimeError, r"negative dimension -1"),
-        OpError(lambda: f(HUGE, HUGE), (MemoryError, RuntimeError), r"(?i)overflow|too (large|big)|bytes"),
-        OpError(lambda: f(1 << 45), MemoryError, rf"{(1 << 45) * 4}"),
+        OpError(lambda: f(-1, *more), RuntimeError, r"negative size -1"),
+        OpError(lambda: f(HUGE, HUGE), MemoryError, r"has more elements than memory can hold"),
+        OpError(lambda: f(1 << 45), MemoryError, rf"cannot allocate {(1 << 45) * 4} bytes"),
         OpError(lambda: f("3"), TypeError, rf"{name}.*str"),
         OpError(lambda: f(2.5), TypeError, rf"{name}.*float"),
     ]
@@ -69,7 +69,7 @@ SPECS = [
         lambda shape, value: np.full(shape, value),
         calls(((2, 3), 7), ((), 1), ((0, 2), 3), ((5,), 0)),
         rows=("copy",),
-        errors=[OpError(lambda: tg.full((2, -3), 1.0), RuntimeError, r"negative dimension -3")],
+        errors=[OpError(lambda: tg.full((2, -3), 1.0), RuntimeError, r"negative size -3 in shape \(2, -3\)")],
     ),
     creation(
         "arange",
