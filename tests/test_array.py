@@ -72,7 +72,7 @@ def test_read_only_array():
         warnings.simplefilter("ignore")
         t = tg.from_numpy(a)
     assert t.tolist() == [0.0, 1.0, 2.0] and (t + 1).tolist() == [1.0, 2.0, 3.0]
-    with pytest.raises(ValueError, match="add_: the tensor shares read-only memory and cannot be changed in place; use clone"):
+    with pytest.raises(ValueError, match="add_?: the tensor shares read-only memory and cannot be changed in place; use clone"):
         t.add_(1)
     with pytest.raises(ValueError, match="read-only"):
         t[0] = 5.0
@@ -91,7 +91,9 @@ def test_negative_strides_are_refused_with_advice():
 
 @pytest.mark.parametrize("dtype", [">f4", "complex64", "U3", "datetime64[s]", "O", [("x", "f4")], "uint16", "uint64"])
 def test_element_types_that_cannot_be_shared(dtype):
-    with pytest.raises(TypeError, match=r"elements of format .* cannot be shared"):
+    with pytest.raises(
+        TypeError, match=r"from_numpy: arrays of dtype .* cannot be shared; supported are .* in native byte order"
+    ):
         tg.from_numpy(np.zeros(2, dtype=dtype))
 
 

@@ -185,7 +185,7 @@ SPECS = [
             OpError(get((0, 0, 0)), IndexError, r"too many indices for a 2-d tensor of shape \(4, 5\): 3 given"),
             OpError(get(np.array([True, False])), IndexError, r"a mask of shape \(2,\) does not fit shape \(4, 5\) at dim 0"),
             OpError(get(slice(None, None, -1)), ValueError, r"slice step must be positive, got -1"),
-            OpError(get("x"), (TypeError, IndexError), r"ind(ex|ices).*str"),
+            OpError(get("x"), (TypeError, IndexError), r"str"),
             OpError(get(1.5), (TypeError, IndexError), r"ind(ex|ices).*float"),
             OpError(
                 get(([0, 1], [0, 1, 2])), IndexError, r"index tensors of shapes \(2,\), \(3,\) cannot be broadcast together"
