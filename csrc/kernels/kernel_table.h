@@ -52,6 +52,7 @@ struct KernelTable {
   // indexing
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
   Status (*index_add)(const Launch&, const Indexed&);     // out (outer, picked, inner) += in (outer, count, inner), in order of i
+  Status (*index_copy)(const Launch&, const Indexed&);    // out[:, index, :] = in (outer, count, inner), the last i wins
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

@@ -1,0 +1,62 @@
+// Every row that this instruction set may put into its table, declared. table.cpp reads them off; the kernel files define them.
+#pragma once
+#include "kernels/kernel_table.h"
+
+namespace tg::TG_ISA {
+
+// The next lower instruction set. This one's table starts as a copy of that one's, and kernels hand on to it what they do no
+// better.
+#if defined(TG_ISA_avx512_bf16)
+namespace lower = avx512;
+#elif defined(TG_ISA_avx512)
+namespace lower = avx2;
+#elif defined(TG_ISA_avx2)
+namespace lower = baseline;
+#else
+namespace lower { const KernelTable& table(); }  // there is none: never called
+#endif
+
+enum class Level { baseline, avx2, avx512, avx512_bf16 };
+inline constexpr Level level = Level::TG_ISA;
+
+// elementwise.cpp; a null entry means that the next lower instruction set does it as well
+extern Status (*const unary_rows[unary_count])(const Launch&, const Strided<2>&);
+extern Status (*const binary_rows[binary_count])(const Launch&, const Strided<3>&);
+extern Status (*const compare_rows[compare_count])(const Launch&, const Strided<3>&);
+Status where(const Launch&, const Strided<4>&);
+
+// copy.cpp
+Status copy(const Launch&, const Strided<2>&);
+
+// reduce.cpp
+extern Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&);
+
+// matmul.cpp
+Status matmul(const Launch&, const Matmul&);
+size_t matmul_workspace(const Matmul&, int threads);
+
+// softmax.cpp
+Status softmax(const Launch&, const Rows& x, const Rows& y);
+Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
+Status log_softmax(const Launch&, const Rows& x, const Rows& y);
+Status log_softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
+
+// loss.cpp
+Status cross_entropy(const Launch&, const CrossEntropy&);
+Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
+
+// gather.cpp
+Status index_select(const Launch&, const Indexed&);
+Status index_add(const Launch&, const Indexed&);
+Status index_copy(const Launch&, const Indexed&);
+
+// random.cpp
+Status uniform(const Launch&, const Random&, const Strided<1>& out, double low, double high);
+Status normal(const Launch&, const Random&, const Strided<1>& out, double mean, double std);
+Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low, int64_t high);
+
+// optimizer.cpp
+Status sgd(const Launch&, const ParameterList&, const SgdStep&);
+Status adam(const Launch&, const ParameterList&, const AdamStep&);
+
+}  // namespace tg::TG_ISA

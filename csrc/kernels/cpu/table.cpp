@@ -1,0 +1,64 @@
+// The kernel table of this instruction set: the next lower one's, with the rows this one is better at written over it.
+#include "kernels/cpu/kernels.h"
+
+namespace tg::TG_ISA {
+
+#define TG_TEXT_OF(x) #x
+#define TG_TEXT(x) TG_TEXT_OF(x)
+
+// avx512_bf16 has the registers of avx512: only products of bfloat16 gain.
+static constexpr bool has_wider_floats = level != Level::avx512_bf16;
+
+static KernelTable lower_table() {
+  if constexpr (level == Level::baseline) return {};
+  else return lower::table();
+}
+
+template <class Row, int count> static void take(Row (&rows)[count], Row const (&better)[count]) {
+  for (int i = 0; i < count; ++i) if (better[i]) rows[i] = better[i];
+}
+
+static KernelTable make_table() {
+  KernelTable t = lower_table();
+  t.name = TG_TEXT(TG_ISA);
+
+  t.matmul = matmul;
+  t.matmul_workspace = matmul_workspace;
+
+  if constexpr (has_wider_floats) {
+    take(t.unary, unary_rows);
+    take(t.binary, binary_rows);
+    take(t.compare, compare_rows);
+    t.where = where;
+    take(t.reduce, reduce_rows);
+
+    t.softmax = softmax;
+    t.softmax_backward = softmax_backward;
+    t.log_softmax = log_softmax;
+    t.log_softmax_backward = log_softmax_backward;
+    t.cross_entropy = cross_entropy;
+    t.cross_entropy_backward = cross_entropy_backward;
+
+    t.sgd = sgd;
+    t.adam = adam;
+  }
+
+  // Bound by memory or by integer arithmetic: compiled once.
+  if constexpr (level == Level::baseline) {
+    t.copy = copy;
+    t.index_select = index_select;
+    t.index_add = index_add;
+    t.index_copy = index_copy;
+    t.uniform = uniform;
+    t.normal = normal;
+    t.randint = randint;
+  }
+  return t;
+}
+
+const KernelTable& table() {
+  static const KernelTable made = make_table();
+  return made;
+}
+
+}  // namespace tg::TG_ISA

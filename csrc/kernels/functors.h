@@ -1,0 +1,180 @@
+// The elementwise functions, written once. V is Vec<float> or Vec<double> on the CPU, float or double in CUDA and sim
+// sources, and Integer<T> for integers and bool: everything used below exists for each of them (simd.h, simd_math.h,
+// integer.h, gpu.cuh). op_list.h names the functions; functor `unary_exp` is row UnaryOp::exp.
+//
+// What a functor states besides its formula is the element types it accepts, through its base class. Integers are converted
+// to floats by the ops layer before they reach a function of floats.
+#pragma once
+#include <cmath>
+
+#include "kernels/integer.h"
+
+#ifndef TG_FUNCTOR  // CUDA sources define it as __device__ __forceinline__
+#define TG_FUNCTOR [[gnu::always_inline]] inline
+#endif
+
+namespace tg::TG_ISA {
+
+enum Domain : unsigned { floats = 1, integers = 2, booleans = 4 };
+
+struct OnFloats { static constexpr unsigned domain = floats; };
+struct OnBits { static constexpr unsigned domain = integers | booleans; };
+struct OnNumbers { static constexpr unsigned domain = floats | integers; };
+struct OnAll { static constexpr unsigned domain = floats | integers | booleans; };
+
+// A number as a V: broadcast to every lane of a Vec, converted to an integer, or itself.
+template <class V> TG_FUNCTOR V constant(double x) {
+  if constexpr (requires { V::broadcast(0); }) return V::broadcast(x);
+  else if constexpr (requires(V v) { v.value; }) return V{static_cast<decltype(V::value)>(x)};
+  else return static_cast<V>(x);
+}
+
+// --- unary -------------------------------------------------------------------------------------------------------------
+
+#define TG_UNARY(name, base, formula)                           \
+  struct unary_##name : base {                                  \
+    template <class V> TG_FUNCTOR V operator()(V x) const {     \
+      formula                                                   \
+    }                                                           \
+  };
+
+TG_UNARY(neg, OnNumbers, return -x;)
+TG_UNARY(abs, OnNumbers, return abs(x);)
+TG_UNARY(square, OnNumbers, return x * x;)
+TG_UNARY(floor, OnNumbers, return floor(x);)
+TG_UNARY(ceil, OnNumbers, return ceil(x);)
+TG_UNARY(trunc, OnNumbers, return trunc(x);)
+TG_UNARY(round, OnNumbers, return round(x);)  // half to even
+TG_UNARY(relu, OnNumbers, return max(x, constant<V>(0));)
+TG_UNARY(bitwise_not, OnBits, return ~x;)
+TG_UNARY(sign, OnNumbers,  // NaN and zero answer themselves
+  const V zero = constant<V>(0);
+  return select(x > zero, constant<V>(1), select(x < zero, constant<V>(-1), x));)
+
+TG_UNARY(sqrt, OnFloats, return sqrt(x);)
+TG_UNARY(rsqrt, OnFloats, return constant<V>(1) / sqrt(x);)
+TG_UNARY(reciprocal, OnFloats, return constant<V>(1) / x;)
+TG_UNARY(exp, OnFloats, return exp(x);)
+TG_UNARY(expm1, OnFloats, return expm1(x);)
+TG_UNARY(log, OnFloats, return log(x);)
+TG_UNARY(log1p, OnFloats, return log1p(x);)
+TG_UNARY(log2, OnFloats, return log2(x);)
+TG_UNARY(sin, OnFloats, return sin(x);)
+TG_UNARY(cos, OnFloats, return cos(x);)
+TG_UNARY(tanh, OnFloats, return tanh(x);)
+TG_UNARY(erf, OnFloats, return erf(x);)
+TG_UNARY(sigmoid, OnFloats, return sigmoid(x);)
+TG_UNARY(silu, OnFloats, return x * sigmoid(x);)
+TG_UNARY(softplus, OnFloats,  // log(1 + e^x); from 20 on it is x to the last bit, and e^x would overflow
+  return select(x > constant<V>(20), x, log1p(exp(x)));)
+
+inline constexpr double sqrt_half = 0.70710678118654752440;           // 1 / sqrt(2)
+inline constexpr double inverse_sqrt_2pi = 0.39894228040143267794;    // 1 / sqrt(2 pi)
+inline constexpr double gelu_slope = 2 * 0.79788456080286535588;      // 2 sqrt(2 / pi)
+inline constexpr double gelu_cubic = 0.044715;
+
+TG_UNARY(gelu, OnFloats,  // x Phi(x), Phi being the normal distribution function
+  return constant<V>(0.5) * x * (constant<V>(1) + erf(x * constant<V>(sqrt_half)));)
+TG_UNARY(gelu_tanh, OnFloats,  // 0.5 x (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3); and 0.5 (1 + tanh u) = sigmoid(2u)
+  return x * sigmoid(x * fma(x * x, constant<V>(gelu_slope * gelu_cubic), constant<V>(gelu_slope)));)
+#undef TG_UNARY
+
+// --- binary ------------------------------------------------------------------------------------------------------------
+
+#define TG_BINARY(name, base, formula)                              \
+  struct binary_##name : base {                                     \
+    template <class V> TG_FUNCTOR V operator()(V a, V b) const {    \
+      formula                                                       \
+    }                                                               \
+  };
+
+TG_BINARY(add, OnAll, return a + b;)
+TG_BINARY(sub, OnNumbers, return a - b;)
+TG_BINARY(mul, OnAll, return a * b;)
+TG_BINARY(div, OnFloats, return a / b;)
+TG_BINARY(maximum, OnAll, return max(a, b);)  // NaN wins
+TG_BINARY(minimum, OnAll, return min(a, b);)
+TG_BINARY(pow, OnNumbers, return pow(a, b);)
+TG_BINARY(atan2, OnFloats, return atan2(a, b);)
+TG_BINARY(bitwise_and, OnBits, return a & b;)
+TG_BINARY(bitwise_or, OnBits, return a | b;)
+TG_BINARY(bitwise_xor, OnBits, return a ^ b;)
+
+// The exact remainder of a float division, C's fmod. While the quotient fits 29 bits, double arithmetic finds it exactly:
+// a / b differs from a whole number by more than rounding can bridge, and quotient * b takes at most 29 + 24 bits.
+TG_FUNCTOR float exact_fmod(float a, float b) {
+  const double quotient = ::trunc(static_cast<double>(a) / static_cast<double>(b));
+  if (quotient == 0) return a;                                            // also for an infinite b
+  if (!(quotient < 0x1p29 && quotient > -0x1p29)) return ::fmodf(a, b);  // huge, infinite or NaN
+  return static_cast<float>(::copysign(a - quotient * b, static_cast<double>(a)));
+}
+TG_FUNCTOR double exact_fmod(double a, double b) { return ::fmod(a, b); }
+
+// Python's // and % on floats, as PyTorch has them: they belong together, a = (a // b) * b + a % b. They need the exact
+// remainder, which no short vector formula gives, so they run element by element.
+struct binary_remainder : OnNumbers {
+  static constexpr bool one_by_one = true;
+  template <class V> TG_FUNCTOR V operator()(V a, V b) const {
+    if constexpr (requires { a.value; }) {
+      return remainder(a, b);
+    } else {
+      const V rest = exact_fmod(a, b);
+      return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+    }
+  }
+};
+
+struct binary_floor_divide : OnNumbers {
+  static constexpr bool one_by_one = true;
+  template <class V> TG_FUNCTOR V operator()(V a, V b) const {
+    if constexpr (requires { a.value; }) {
+      return floor_divide(a, b);
+    } else {
+      if (b == 0) return a / b;
+      const V rest = exact_fmod(a, b);
+      V quotient = (a - rest) / b;  // a whole number up to rounding
+      if (rest != 0 && (rest < 0) != (b < 0)) quotient -= 1;
+      if (quotient == 0) return static_cast<V>(::copysign(0.0, static_cast<double>(a / b)));
+      const V whole = static_cast<V>(::floor(static_cast<double>(quotient)));
+      return quotient - whole > V(0.5) ? whole + 1 : whole;
+    }
+  }
+};
+
+// Derivatives, one pass each: (y or x, dy) -> dx. The saved value is the output where the derivative can be told from it.
+TG_BINARY(relu_backward, OnFloats, return select(a > constant<V>(0), b, constant<V>(0));)     // y
+TG_BINARY(tanh_backward, OnFloats,  // y: 1 - y^2, whose factors are accurate where |y| is close to 1
+  return b * ((constant<V>(1) - a) * (constant<V>(1) + a));)
+TG_BINARY(sigmoid_backward, OnFloats, return b * (a * (constant<V>(1) - a));)                 // y
+TG_BINARY(silu_backward, OnFloats,  // x: s (1 + x (1 - s)) with s = sigmoid(x)
+  const V s = sigmoid(a);
+  return b * (s * fma(a, constant<V>(1) - s, constant<V>(1)));)
+TG_BINARY(gelu_backward, OnFloats,  // x: Phi(x) + x phi(x)
+  const V cdf = constant<V>(0.5) * (constant<V>(1) + erf(a * constant<V>(sqrt_half)));
+  const V density = exp(constant<V>(-0.5) * a * a) * constant<V>(inverse_sqrt_2pi);
+  return b * fma(a, density, cdf);)
+TG_BINARY(gelu_tanh_backward, OnFloats,  // x: s + x s (1 - s) v' with y = x s, s = sigmoid(v), v = 2u of gelu_tanh
+  const V square = a * a;
+  const V s = sigmoid(a * fma(square, constant<V>(gelu_slope * gelu_cubic), constant<V>(gelu_slope)));
+  const V slope = fma(square, constant<V>(3 * gelu_slope * gelu_cubic), constant<V>(gelu_slope));
+  return b * fma(a * slope, s * (constant<V>(1) - s), s);)
+#undef TG_BINARY
+
+// --- comparisons, on plain values: false with a NaN, except ne -----------------------------------------------------------
+
+#define TG_COMPARE(name, expression)                                  \
+  struct compare_##name : OnAll {                                     \
+    template <class T> TG_FUNCTOR bool operator()(T a, T b) const {   \
+      return expression;                                              \
+    }                                                                 \
+  };
+
+TG_COMPARE(eq, a == b)
+TG_COMPARE(ne, a != b)
+TG_COMPARE(lt, a < b)
+TG_COMPARE(le, a <= b)
+TG_COMPARE(gt, a > b)
+TG_COMPARE(ge, a >= b)
+#undef TG_COMPARE
+
+}  // namespace tg::TG_ISA
