@@ -72,7 +72,9 @@ def test_read_only_array():
         warnings.simplefilter("ignore")
         t = tg.from_numpy(a)
     assert t.tolist() == [0.0, 1.0, 2.0] and (t + 1).tolist() == [1.0, 2.0, 3.0]
-    with pytest.raises(ValueError, match="add_?: the tensor shares read-only memory and cannot be changed in place; use clone"):
+    with pytest.raises(
+        ValueError, match=r"add_?: the tensor shares read-only memory and cannot be changed in place; use clone"
+    ):
         t.add_(1)
     with pytest.raises(ValueError, match="read-only"):
         t[0] = 5.0

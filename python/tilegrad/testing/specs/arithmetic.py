@@ -74,7 +74,7 @@ def broadcast_error(name, dtype="float32"):
     def call():
         return getattr(tg, name)(tg.ones(2, 3, dtype=getattr(tg, dtype)), tg.ones(2, 4, dtype=getattr(tg, dtype)))
 
-    return OpError(call, RuntimeError, f"^{name}: {SHAPES_DIFFER}")
+    return OpError(call, RuntimeError, f"^{name.replace('logical_', '(logical|bitwise)_')}: {SHAPES_DIFFER}")
 
 
 SPECS = [

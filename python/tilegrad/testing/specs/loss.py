@@ -84,17 +84,21 @@ def nll_samples(rng):
 def target_errors(name):
     f = functional(name)
     return [
-        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, 3])), IndexError, r"3 is out of range"),
-        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, -1])), IndexError, r"-1 is out of range"),
+        OpError(
+            lambda: f(tg.zeros(2, 3), tg.tensor([0, 3])), IndexError, r"(?i)target 3 is out of (range|bounds) for 3 classes"
+        ),
+        OpError(
+            lambda: f(tg.zeros(2, 3), tg.tensor([0, -1])), IndexError, r"(?i)target -1 is out of (range|bounds) for 3 classes"
+        ),
         OpError(
             lambda: f(tg.zeros(2, 3), tg.tensor([0, 1, 2])),
             ValueError,
-            rf"{name}: an input of shape \(2, 3\) needs a target of shape \(2,\) \(class numbers\), got \(3,\)",
+            r"target (of shape|size) \(2,\).*got \(3,\)",
         ),
         OpError(
             lambda: f(tg.zeros(2, 3), tg.tensor([0, 1]), reduction="max"),
             ValueError,
-            r"reduction must be 'mean', 'sum' or 'none', got 'max'",
+            r"max is not a valid value for reduction",
         ),
         OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, 1]), weight=tg.ones(4)), (RuntimeError, ValueError), r"weight.*3"),
     ]
@@ -113,7 +117,7 @@ SPECS = [
             OpError(
                 lambda: tg.nn.functional.mse_loss(tg.ones(2), tg.ones(2), reduction="max"),
                 ValueError,
-                r"reduction must be 'mean', 'sum' or 'none', got 'max'",
+                r"max is not a valid value for reduction",
             )
         ],
     ),

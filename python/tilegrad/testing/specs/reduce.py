@@ -152,7 +152,7 @@ def dim_errors(name):
             IndexError,
             r"dim -3 is out of range for a 2-d tensor \(expected -2 to 1\)",
         ),
-        OpError(lambda: f(tg.ones(2, 3), dim="x"), TypeError, rf"{name}"),
+        OpError(lambda: f(tg.ones(2, 3), dim="x"), TypeError, r"dim.*str"),
     ]
 
 
