@@ -247,6 +247,7 @@ class _Once:
 
 
 def test_an_unused_dlpack_capsule_is_released():
+    gc.collect()
     before = tg.memory_stats()["live_bytes"]
     t = tg.ones(1000)
     capsule = t.__dlpack__()
@@ -260,6 +261,7 @@ def test_an_unused_dlpack_capsule_is_released():
 
 
 def test_memory_lives_as_long_as_any_view_of_it():
+    gc.collect()
     before = tg.memory_stats()["live_bytes"]
     t = tg.ones(1000)
     view, a, d, m = t[10:20], t.numpy(), np.from_dlpack(t), memoryview(t)

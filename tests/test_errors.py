@@ -49,7 +49,7 @@ CASES = {
     "attribute cannot be set": (lambda: setattr(tg.ones(2), "shape", (1, 2)), AttributeError, r"shape|attribute"),
     # devices and dtypes that do not go together
     "int64 and float in cross_entropy": (
-        lambda: tg.nn.functional.cross_entropy(tg.zeros(2, 3), tg.zeros(2)), (RuntimeError, ValueError, TypeError), r"target"),
+        lambda: tg.nn.functional.cross_entropy(tg.zeros(2, 3), tg.zeros(2)), ValueError, r"must have the input's shape"),
     "matmul of two dtypes": (lambda: tg.ones(2, 2) @ tg.ones(2, 2, dtype=tg.int64), RuntimeError, r"float32.*int64|dtype"),
     "in-place result of another dtype": (lambda: tg.tensor([1]).mul_(0.5), RuntimeError, r"float32.*int64|Float.*Long"),
 }  # fmt: skip

@@ -11,6 +11,11 @@ import tilegrad as tg
 STACK = 256 * 1024
 
 
+@pytest.fixture(autouse=True)
+def no_garbage_of_other_tests():
+    gc.collect()
+
+
 def in_thread(work, stack=STACK):
     """Runs `work` in a thread with a small stack; its exception is raised here."""
     result = []

@@ -1,10 +1,17 @@
 """The allocator: what is counted, reused and given back; limits; sizes that cannot be."""
 
+import gc
 import sys
 
 import pytest
 
 import tilegrad as tg
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_of_other_tests():
+    gc.collect()
+
 
 # --- the allocator -----------------------------------------------------------------------------------------------------
 
