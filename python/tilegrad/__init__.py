@@ -79,11 +79,10 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name in {"save", "load"}:
         return getattr(importlib.import_module(f"{__name__}.io"), name)
-    from . import _typed
-
-    found = _typed.constructor(name)
-    if found is not None:
-        return found
+    if name.endswith("Tensor"):
+        found = importlib.import_module(f"{__name__}._typed").constructor(name)
+        if found is not None:
+            return found
     import difflib
 
     near = difflib.get_close_matches(name, globals(), n=1)
