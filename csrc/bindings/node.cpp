@@ -187,9 +187,14 @@ P node_apply(Node* n, P const* args, Py_ssize_t nargs) {
   return out;
 }
 
+// Plain values (dims, flags, shapes) are kept: a step that saved nothing else can run again.
+bool is_plain(P v) { return v == Py_None || PyLong_Check(v) || PyFloat_Check(v) || PyUnicode_Check(v) || PyTuple_Check(v) || PySlice_Check(v); }
 P node_free(Node* n, P) {
-  n->freed = true;
-  for (int i = 0; i < n->n_saved; ++i) Py_CLEAR(n->saved()[i]);
+  for (int i = 0; i < n->n_saved; ++i) {
+    if (!n->saved()[i] || is_plain(n->saved()[i])) continue;
+    n->freed = true;
+    Py_CLEAR(n->saved()[i]);
+  }
   Py_RETURN_NONE;
 }
 P node_edges(Node* n, void*) {

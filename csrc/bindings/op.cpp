@@ -217,6 +217,16 @@ bool refuse_in_place(Op* op, Tensor* self, bool records) {
   return false;
 }
 
+// Does a rule that will run ask for the first argument?
+bool saves_first(Op* op, P const* args) {
+  if (op->joint) return op->masks[0] & 1;
+  for (uint32_t left = op->differentiable; left; left &= left - 1) {
+    const int i = __builtin_ctz(left);
+    if ((op->masks[i] & 1) && wants_grad(args[i])) return true;
+  }
+  return false;
+}
+
 // x.mul_(y): like x = mul(x, y), but the result is written over x, and x's history continues with this step.
 P call_in_place(Op* op, P const* args, int n) {
   if (!is_tensor(args[0])) return PyErr_Format(PyExc_TypeError, "%U(): argument '%U' must be Tensor, not %s", op->name, PyTuple_GET_ITEM(op->params, 0), Py_TYPE(args[0])->tp_name);
@@ -227,6 +237,15 @@ P call_in_place(Op* op, P const* args, int n) {
   if (records) {
     P before = alias_of(self, true);
     if (!before) return nullptr;
+    if (saves_first(op, args)) {  // the value is about to be overwritten: a rule that asks for it gets a copy
+      try {
+        array_of(before) = ops::clone(self->array);
+      } catch (...) {
+        Py_DECREF(before);
+        set_python_error();
+        return nullptr;
+      }
+    }
     P old_args[max_params];
     for (int i = 0; i < n; ++i) old_args[i] = args[i] == args[0] ? before : args[i];
     node = prepare_node(op, old_args, 1);

@@ -15,10 +15,12 @@ void raise_unless_ok(const char* op, Status status) {
 
 void missing_kernel(const char* op, DType dtype) { fail(ErrorKind::not_implemented, "{}: no kernel for dtype {} on this device", op, dtype); }
 
-void check_writable(const char* op, const Array& x) {
-  check(!x.storage->read_only, ErrorKind::value, "{}: the tensor shares read-only memory and cannot be changed in place; use clone() first", op);
+void check_writable(const char* op, const Array& x, const char* suffix) {
+  check(!x.storage->read_only, ErrorKind::value, "{}{}: the tensor shares read-only memory and cannot be changed in place; use clone() first", op,
+        suffix);
   check(x.contiguous() || !has_overlap(x), ErrorKind::runtime,
-        "{}: several elements of the tensor share one place in memory (it was expanded), so it cannot be changed in place; use clone() first", op);
+        "{}{}: several elements of the tensor share one place in memory (it was expanded), so it cannot be changed in place; use clone() first", op,
+        suffix);
 }
 
 void check_floating(const char* op, const Array& x) {
@@ -61,7 +63,7 @@ Array cast(const Array& x, DType dtype) {
 }
 
 void copy_(Array& x, const Operand& source) {
-  check_writable("copy_", x);
+  check_writable("copy", x);
   Array apart;
   Operand from = source;
   if (source.kind == Operand::tensor) {

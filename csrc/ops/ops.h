@@ -109,7 +109,7 @@ void adam_step(std::vector<Array>& parameters, const std::vector<Array>& gradien
 // The answer of a kernel as an exception; `op` is named in it.
 void raise_unless_ok(const char* op, Status status);
 [[noreturn]] void missing_kernel(const char* op, DType dtype);
-void check_writable(const char* op, const Array& x);  // in-place targets: no read-only memory, no self-overlap
+void check_writable(const char* op, const Array& x, const char* suffix = "_");  // in-place targets: no read-only memory, no self-overlap
 void check_floating(const char* op, const Array& x);
 inline void touch(Array& x) { x.storage->version.fetch_add(1, std::memory_order_relaxed); }  // after every in-place change
 inline Rows rows_of(const Array& x) {  // contiguous, last dim = columns

@@ -12,7 +12,7 @@ class Buffers {
       check(p.dtype == parameters[0].dtype && (p.dtype == DType::f32 || p.dtype == DType::f64), ErrorKind::runtime,
             "{}: expected parameters of one dtype, float32 or float64, got {} and {}", op, parameters[0].dtype, p.dtype);
       check(p.contiguous(), ErrorKind::runtime, "{}: expected contiguous parameters, got strides {} for shape {}", op, p.strides, p.shape);
-      check_writable(op, p);
+      check_writable(op, p, "");
       pointers_.push_back(p.data());
       sizes_.push_back(p.numel());
     }

@@ -7,7 +7,7 @@ namespace {
 // Runs fill(contiguous view) on x, through a temporary where x is not contiguous: element i of the stream is element i in
 // row-major order whatever the layout.
 template <class Fill> void in_order(const char* op, Array& x, const Fill& fill) {
-  check_writable(op, x);
+  check_writable(op, x, "");
   Array target = x.contiguous() ? x : empty(x.shape, x.dtype);
   Strided<1> view;
   view.ndim = 1;

@@ -14,7 +14,7 @@ from . import _core
 from ._core import __version__
 from . import dtypes
 from .dtypes import (
-    bfloat16, bool, double, dtype, finfo, float, float16, float32, float64, half, iinfo, int, int8, int32, int64, long, uint8,
+    bfloat16, bool, can_cast, double, dtype, finfo, float, float16, float32, float64, half, iinfo, int, int8, int32, int64, long, promote_types, uint8,
 )  # fmt: skip
 from .device import device
 from . import cuda, random
@@ -27,15 +27,15 @@ from .ops.creation import (
     tensor, zeros, zeros_like,
 )  # fmt: skip
 from .ops.elementwise import (
-    abs, atan2, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, clamp, clone, cos, div, eq, erf, exp, expm1, floor, floor_divide,
+    abs, atan2, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, clamp, clone, cos, divide, eq, erf, exp, expm1, floor, floor_divide,
     ge, gt, isfinite, isinf, isnan, le, log, log1p, log2, logical_and, logical_not, logical_or, logical_xor, lt, masked_fill, maximum, minimum,
     mul, ne, neg, pow, reciprocal, relu, remainder, round, rsqrt, sigmoid, sign, sin, sqrt, square, tanh, trunc, where,
 )  # fmt: skip
-from .ops.index import flip, gather, index_add, index_select, masked_select, narrow, roll, select
+from .ops.index import flip, gather, index_add, index_select, masked_select, narrow, roll, scatter, scatter_add, select
 from .ops.matmul import addmm, bmm, dot, matmul, mm, mv, outer
 from .ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, norm, prod, std, sum, var
 from .ops.shape import (
-    broadcast_to, cat, chunk, concat, concatenate, expand, flatten, hstack, movedim, permute, repeat, reshape, split, squeeze, stack, t, tile,
+    broadcast_to, cat, chunk, concat, concatenate, diag, diagonal, expand, flatten, hstack, movedim, permute, repeat, reshape, split, squeeze, stack, t, tile,
     transpose, tril, triu, unbind, unflatten, unsqueeze, vstack,
 )  # fmt: skip
 from .ops.softmax import log_softmax, softmax
@@ -48,7 +48,7 @@ from ._process import (
 
 add = Tensor.add
 sub = subtract = Tensor.sub
-absolute, multiply, divide, true_divide, negative, clip, swapaxes = abs, mul, div, div, neg, clamp, transpose
+absolute, multiply, div, true_divide, negative, clip, swapaxes = abs, mul, divide, divide, neg, clamp, transpose
 
 
 def is_tensor(value) -> bool:

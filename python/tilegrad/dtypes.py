@@ -41,6 +41,8 @@ ALL = (float32, float64, bfloat16, float16, int64, int32, int8, uint8, bool)
 BY_NAME = {d.name: d for d in ALL}
 _core.set_dtypes(ALL)
 
+_bool = type(True)
+
 # PyTorch's short names
 float = float32
 double = float64
@@ -84,3 +86,15 @@ class iinfo:
         signed = dtype is not uint8
         self.min = -(1 << (self.bits - 1)) if signed else 0
         self.max = (1 << (self.bits - signed)) - 1
+
+
+def promote_types(a: dtype, b: dtype) -> dtype:
+    """The dtype that two tensors of dtypes a and b are computed in."""
+    return _core.full((1,), 0, a).add(_core.full((1,), 0, b)).dtype
+
+
+def can_cast(source: dtype, target: dtype) -> _bool:
+    """May a result of dtype `source` be stored in a tensor of dtype `target` by an in-place op?"""
+    if target.is_floating_point:
+        return True
+    return not source.is_floating_point and (target is not bool or source is bool)

@@ -74,7 +74,7 @@ class Tensor(_core.TensorBase):
         if dim is None:
             return Size(self.shape)
         if not -self.ndim <= dim < self.ndim:
-            raise IndexError(f"size: dim {dim} is out of range for a {self.ndim}-d tensor (expected {-self.ndim} to {self.ndim - 1})")
+            raise IndexError(f"size: Dimension out of range (expected to be in range of [{-self.ndim}, {self.ndim - 1}], but got {dim})")
         return self.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:
@@ -391,14 +391,14 @@ def _rebuild(cls: type, array: np.ndarray, dtype: dtypes.dtype, requires_grad: b
 def _install_methods() -> None:
     """Ops that are methods under their own name."""
     families = {
-        elementwise: """sub mul mul_ div div_ neg neg_ floor_divide floor_divide_ remainder remainder_ pow pow_ maximum minimum clamp clamp_
+        elementwise: """sub mul mul_ divide div_ neg neg_ floor_divide floor_divide_ remainder remainder_ pow pow_ maximum minimum clamp clamp_
             abs abs_ sign sign_ square square_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log_ log1p log2 sin cos tanh
             tanh_ sigmoid sigmoid_ relu relu_ softplus erf floor floor_ ceil ceil_ round round_ trunc trunc_ atan2 eq ne lt le gt ge logical_and
             logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite masked_fill_ fill_""",
         reduce: "sum mean prod amax amin max min argmax argmin any all var std logsumexp norm",
         shape: """reshape permute transpose expand broadcast_to squeeze unsqueeze t flatten unflatten movedim split chunk unbind repeat tile
-            tril triu as_strided""",
-        index: "select narrow index_select index_add gather masked_select flip roll index_copy_",
+            tril triu as_strided diagonal diag""",
+        index: "select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add scatter_add_",
         matmul: "matmul mm bmm mv dot outer addmm",
         softmax: "softmax log_softmax",
     }
@@ -407,7 +407,7 @@ def _install_methods() -> None:
             if name not in Tensor.__dict__:
                 setattr(Tensor, name, getattr(module, name))
     for name, other in {
-        "multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub", "negative": "neg", "absolute": "abs", "swapaxes": "transpose",
+        "multiply": "mul", "true_divide": "divide", "div": "divide", "subtract": "sub", "negative": "neg", "absolute": "abs", "swapaxes": "transpose",
         "moveaxis": "movedim", "greater": "gt", "less": "lt", "greater_equal": "ge", "less_equal": "le", "not_equal": "ne", "arctan2": "atan2",
         "clamp_max_": "minimum",
     }.items():  # fmt: skip

@@ -6,7 +6,7 @@ promotion by their kind only, as in PyTorch.
 
 from __future__ import annotations
 
-from .. import _core
+from .. import _core, dtypes
 from ..autograd.op import op
 
 # --- arithmetic
@@ -25,6 +25,19 @@ div_ = div.in_place(_core.div_)
 neg_ = neg.in_place(_core.neg_)
 floor_divide_ = floor_divide.in_place(_core.floor_divide_)
 remainder_ = remainder.in_place(_core.remainder_)
+
+
+def divide(x, y, *, rounding_mode=None):
+    """x / y; rounding_mode 'floor' or 'trunc' rounds the quotient (integers then stay integers)."""
+    if rounding_mode is None:
+        return div(x, y)
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    if rounding_mode != "trunc":
+        raise RuntimeError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    quotient = trunc(div(x, y))
+    integers = not any(v.dtype.is_floating_point if isinstance(v, _core.TensorBase) else isinstance(v, float) for v in (x, y))
+    return cast(quotient, dtypes.int64 if not isinstance(x, _core.TensorBase) else x.dtype) if integers else quotient
 
 
 def zero(x):

@@ -21,7 +21,7 @@ def select(x, dim, i):
     """The slice at position i along a dim; the dim goes away. A view."""
     at = _dim("select", dim, x)
     if not -x.shape[at] <= i < x.shape[at]:
-        raise IndexError(f"select: index {i} is out of range for dim {at} of size {x.shape[at]}")
+        raise IndexError(f"select: index {i} is out of bounds for dimension {at} with size {x.shape[at]}")
     return index(x, (slice(None),) * at + (int(i),))
 
 
@@ -37,7 +37,7 @@ def narrow(x, dim, start, length):
 
 def _dim(name, dim, x):
     if not -x.ndim <= dim < x.ndim:
-        raise IndexError(f"{name}: dim {dim} is out of range for a {x.ndim}-d tensor (expected {-x.ndim} to {x.ndim - 1})")
+        raise IndexError(f"{name}: Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})")
     return dim % x.ndim
 
 
@@ -184,7 +184,7 @@ def _plan(x, key):
             basic.append(slice(None))
             size = x.shape[dim]
             if not -size <= e < size:
-                raise IndexError(f"index {e} is out of range for dim {dim} of size {size}")
+                raise IndexError(f"index {e} is out of bounds for dimension {dim} with size {size}")
             from .creation import tensor as new_tensor
 
             per_dim.append(new_tensor(e % size))
@@ -312,3 +312,48 @@ def roll(x, shifts, dims=None):
             cut = size - shift % size
             x = cat([narrow(x, at, cut, size - cut), narrow(x, at, 0, cut)], at)
     return x
+
+
+# --- scatter: the reverse of gather, on the flattened tensor
+def _scatter_positions(name, x, dim, positions, source):
+    at = _dim(name, dim, x) if x.ndim else 0
+    where = _long(positions)
+    if where.ndim != x.ndim:
+        raise RuntimeError(f"{name}: the index of shape {where.shape} must have as many dims as the tensor of shape {x.shape}")
+    for d in range(x.ndim):
+        if where.shape[d] > source.shape[d] or (d != at and where.shape[d] > x.shape[d]):
+            raise RuntimeError(f"{name}: index of shape {where.shape} does not fit tensor {x.shape} and source {source.shape} in dim {d}")
+    window = tuple(slice(0, size) for size in where.shape)
+    used = index(source, window) if source.shape != where.shape else source
+    if x.ndim == 0:
+        return reshape_op(where, (-1,)), reshape_op(used, (-1,))
+    return reshape_op(_flat_positions(where, x.shape, at), (-1,)), reshape_op(used, (-1,))
+
+
+def scatter_add(x, dim, index, src):
+    """x with src added where the index points: out[index[i][j]][j] += src[i][j] for dim 0. Adds in order (deterministic)."""
+    flat, values = _scatter_positions("scatter_add", x, dim, index, src)
+    return x + reshape_op(index_add_op(values, 0, flat, x.numel()), x.shape)
+
+
+def scatter(x, dim, index, src=None, *, value=None):
+    """x with src (a tensor, or one number) written where the index points; of equal places the last one stays."""
+    return scatter_(x.clone(), dim, index, src, value=value)
+
+
+def scatter_(x, dim, index, src=None, *, value=None):
+    """`scatter` in place."""
+    src = value if src is None else src
+    if not isinstance(src, _core.TensorBase):
+        src = _core.full(index.shape, src, x.dtype)
+    flat, values = _scatter_positions("scatter_", x, dim, index, src)
+    whole = x.view(-1) if x.is_contiguous() else reshape_op(x, (-1,)).clone()
+    index_copy_(whole, 0, flat, values)
+    if not x.is_contiguous():
+        copy_(x, reshape_op(whole, x.shape))
+    return x
+
+
+def scatter_add_(x, dim, index, src):
+    """`scatter_add` in place."""
+    return copy_(x, scatter_add(x, dim, index, src))

@@ -146,7 +146,7 @@ def contiguous(x):
 
 def _wrap(name, dim, ndim):
     if not -ndim <= dim < ndim:
-        raise IndexError(f"{name}: dim {dim} is out of range for a {ndim}-d tensor (expected {-ndim} to {ndim - 1})")
+        raise IndexError(f"{name}: Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
     return dim % ndim
 
 
@@ -273,3 +273,31 @@ def tril(x, diagonal=0):
 def triu(x, diagonal=0):
     """The upper triangle of matrices, zeros below the diagonal."""
     return _triangle(x, diagonal, False)
+
+
+def diagonal(x, offset=0, dim1=0, dim2=1):
+    """The diagonals of the matrices in dims dim1 and dim2, as the last dim. A view."""
+    a, b = _wrap("diagonal", dim1, x.ndim), _wrap("diagonal", dim2, x.ndim)
+    if a == b:
+        raise RuntimeError(f"diagonal: dim1 and dim2 must differ, both are {a}")
+    rows, cols = x.shape[a], x.shape[b]
+    length = max(0, min(rows, cols - offset) if offset >= 0 else min(rows + offset, cols))
+    start = x._offset + (offset * x._strides[b] if offset >= 0 else -offset * x._strides[a]) * (length > 0)
+    others = [d for d in range(x.ndim) if d not in (a, b)]
+    size = tuple(x.shape[d] for d in others) + (length,)
+    stride = tuple(x._strides[d] for d in others) + (x._strides[a] + x._strides[b],)
+    return as_strided(x, size, stride, start)
+
+
+def diag(x, diagonal_=0):
+    """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    if x.ndim == 2:
+        return clone(diagonal(x, diagonal_))
+    if x.ndim != 1:
+        raise RuntimeError(f"diag: expected 1 or 2 dims, got shape {x.shape}")
+    from .creation import arange
+
+    n = x.shape[0] + abs(diagonal_)
+    rows, cols = arange(n).reshape(-1, 1), arange(n)
+    values = cat([x, x.new_zeros(abs(diagonal_))]) if diagonal_ >= 0 else cat([x.new_zeros(abs(diagonal_)), x])
+    return where(cols - rows == diagonal_, values.reshape(-1, 1), x.new_zeros(()))
