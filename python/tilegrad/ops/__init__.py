@@ -6,6 +6,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import creation, elementwise, index, loss, matmul, reduce, shape, softmax
 
+__all__ = ["creation", "elementwise", "index", "loss", "matmul", "reduce", "shape", "softmax"]
 _FAMILIES = (elementwise, reduce, shape, index, matmul, softmax, loss, creation)
 
 
