@@ -161,7 +161,7 @@ template <class R> constexpr const char* result_name() {
   else return "Any";
 }
 
-// Lets other Python threads run, when the work is worth the hand-over (ruling 22).
+// Lets other Python threads run, when the work is worth the hand-over.
 class ReleaseGil {
  public:
   explicit ReleaseGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
