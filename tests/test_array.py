@@ -72,7 +72,9 @@ def test_read_only_array():
         warnings.simplefilter("ignore")
         t = tg.from_numpy(a)
     assert t.tolist() == [0.0, 1.0, 2.0] and (t + 1).tolist() == [1.0, 2.0, 3.0]
-    with pytest.raises(ValueError, match="add_: the tensor shares read-only memory and cannot be changed in place; use clone"):
+    with pytest.raises(
+        ValueError, match=r"add_?: the tensor shares read-only memory and cannot be changed in place; use clone"
+    ):
         t.add_(1)
     with pytest.raises(ValueError, match="read-only"):
         t[0] = 5.0
@@ -84,14 +86,16 @@ def test_read_only_array():
 
 
 def test_negative_strides_are_refused_with_advice():
-    with pytest.raises(ValueError, match=r"negative stride.*copy\(\)"):
+    with pytest.raises(ValueError, match=r"an array with a negative stride cannot be shared; pass array.copy\(\)"):
         tg.from_numpy(np.arange(3.0)[::-1])
     assert tg.tensor(np.arange(3.0)[::-1]).tolist() == [2.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", [">f4", "complex64", "U3", "datetime64[s]", "O", [("x", "f4")], "uint16", "uint64"])
 def test_element_types_that_cannot_be_shared(dtype):
-    with pytest.raises(TypeError, match=r"(?i)(dtype|element type|numpy|byte order|format)"):
+    with pytest.raises(
+        TypeError, match=r"from_numpy: arrays of dtype .* cannot be shared; supported are .* in native byte order"
+    ):
         tg.from_numpy(np.zeros(2, dtype=dtype))
 
 
@@ -125,9 +129,7 @@ def test_asarray_shares_and_array_copies():
 
 def test_numpy_of_a_tensor_that_requires_grad():
     x = tg.ones(2, requires_grad=True)
-    text = (
-        r"Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\) instead.|requires grad.*detach\(\)"
-    )
+    text = r"requires grad.*detach\(\)"
     with pytest.raises((RuntimeError, BufferError), match=text):
         x.numpy()
     with pytest.raises((RuntimeError, BufferError), match=text):
@@ -209,7 +211,7 @@ def test_dlpack_of_bfloat16_keeps_its_type():
 
 
 def test_dlpack_of_a_tensor_that_requires_grad():
-    with pytest.raises(BufferError, match=r"requires? grad"):
+    with pytest.raises(BufferError, match=r"a tensor that requires grad cannot share its memory; use tensor.detach\(\) first"):
         np.from_dlpack(tg.ones(2, requires_grad=True))
 
 
@@ -245,6 +247,7 @@ class _Once:
 
 
 def test_an_unused_dlpack_capsule_is_released():
+    gc.collect()
     before = tg.memory_stats()["live_bytes"]
     t = tg.ones(1000)
     capsule = t.__dlpack__()
@@ -258,6 +261,7 @@ def test_an_unused_dlpack_capsule_is_released():
 
 
 def test_memory_lives_as_long_as_any_view_of_it():
+    gc.collect()
     before = tg.memory_stats()["live_bytes"]
     t = tg.ones(1000)
     view, a, d, m = t[10:20], t.numpy(), np.from_dlpack(t), memoryview(t)

@@ -85,7 +85,7 @@ def test_vjp_of_a_scalar_needs_no_vector():
     value, g = vjp(quadratic, t(X))
     assert value.item() == pytest.approx(X @ S @ X)
     assert_close(g, t((S + S.T) @ X))
-    with pytest.raises(RuntimeError, match=r"(?i)v.*(None|given|single element)"):
+    with pytest.raises(RuntimeError, match="vjp: the vector v can be left out only for one tensor of one element"):
         vjp(linear, t(X))
 
 
@@ -98,12 +98,12 @@ def test_hvp_and_vhp():
 
 
 def test_the_vector_must_have_the_shape_of_the_input():
-    with pytest.raises(RuntimeError, match=r"(?i)size|shape"):
+    with pytest.raises(RuntimeError, match=r"hvp: a vector of shape \(2,\) does not fit a tensor of shape \(4,\)"):
         hvp(quadratic, t(X), t([1.0, 2.0]))
 
 
 def test_hessian_of_a_vector_function_is_an_error():
-    with pytest.raises(RuntimeError, match=r"(?i)single element|scalar"):
+    with pytest.raises(RuntimeError, match="hessian: the function must return one tensor of one element"):
         hessian(linear, t(X))
 
 
@@ -123,5 +123,5 @@ def test_results_have_no_graph_and_inputs_no_grad():
 
 def test_an_output_that_does_not_depend_on_the_input():
     assert_close(jacobian(lambda x: t([1.0, 2.0]), t(X)), t(np.zeros((2, 4))))
-    with pytest.raises(RuntimeError, match=r"(?i)independent|does not (require grad|depend)"):
+    with pytest.raises(RuntimeError, match="an output does not depend on an input"):
         jacobian(lambda x: t([1.0, 2.0]), t(X), strict=True)

@@ -17,14 +17,15 @@ def base(requires_grad=False):
 def test_leaf_that_requires_grad_cannot_be_changed_in_place():
     x = base(requires_grad=True)
     with pytest.raises(
-        RuntimeError, match=r"a leaf [Vv]ariable that requires grad is being used in an in-place operation|leaf.*in-place"
+        RuntimeError,
+        match="add_: this is a leaf tensor that requires grad, so its value must not change in place",
     ):
         x.add_(1)
-    with pytest.raises(RuntimeError, match=r"(?s)leaf.*in-place"):
+    with pytest.raises(RuntimeError, match="leaf tensor that requires grad, so its value must not change in place"):
         x += 1
-    with pytest.raises(RuntimeError, match=r"(?s)leaf.*in-place"):
+    with pytest.raises(RuntimeError, match="leaf tensor that requires grad, so its value must not change in place"):
         x[0] = 1.0
-    with pytest.raises(RuntimeError, match=r"(?s)view of a leaf.*in-place|leaf.*in-place"):
+    with pytest.raises(RuntimeError, match="mul_: this is a view of a leaf tensor that requires grad"):
         x[1].mul_(2)
     assert_close(x.detach(), base())
 
@@ -44,7 +45,7 @@ def test_change_of_a_saved_base_through_a_view_is_found():
     y = x * 1.0
     z = (y * y).sum()
     y.view(24)[5] = 0.0
-    with pytest.raises(RuntimeError, match=r"in-?place"):
+    with pytest.raises(RuntimeError, match="in-place operation changed it"):
         z.backward()
 
 
@@ -53,7 +54,7 @@ def test_change_through_detach_is_found():
     y = x * 1.0
     z = (y * y).sum()
     y.detach().zero_()
-    with pytest.raises(RuntimeError, match=r"in-?place"):
+    with pytest.raises(RuntimeError, match="in-place operation changed it"):
         z.backward()
 
 

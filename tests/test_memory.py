@@ -1,10 +1,17 @@
 """The allocator: what is counted, reused and given back; limits; sizes that cannot be."""
 
+import gc
 import sys
 
 import pytest
 
 import tilegrad as tg
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_of_other_tests():
+    gc.collect()
+
 
 # --- the allocator -----------------------------------------------------------------------------------------------------
 
@@ -76,21 +83,21 @@ def test_memory_limit():
 
 @pytest.mark.parametrize("make", [tg.zeros, tg.ones, tg.empty, tg.rand, tg.randn])
 def test_huge_sizes_are_a_memory_error_that_names_the_bytes(make):
-    with pytest.raises(MemoryError, match=str(4 << 45)):
+    with pytest.raises(MemoryError, match=f"cannot allocate {4 << 45} bytes"):
         make(1 << 45)
 
 
 def test_sizes_that_overflow():
     for shape in ((1 << 40, 1 << 40), (1 << 62, 2), (sys.maxsize, sys.maxsize, 3)):
-        with pytest.raises((MemoryError, RuntimeError), match=r"(?i)memory|overflow|too (large|many)"):
+        with pytest.raises((MemoryError, RuntimeError), match="has more elements than memory can hold"):
             tg.zeros(*shape)
-    with pytest.raises((MemoryError, RuntimeError), match=r"(?i)memory|overflow|too (large|many)"):
+    with pytest.raises((MemoryError, RuntimeError), match="has more elements than memory can hold"):
         tg.ones(2, 1).expand(2, 1 << 62).contiguous()
 
 
 def test_a_huge_result_of_an_op():
     x = tg.zeros(1 << 20, 1)
-    with pytest.raises(MemoryError, match=str(4 << 40)):
+    with pytest.raises(MemoryError, match=f"cannot allocate {4 << 40} bytes"):
         x + x.t()
     with pytest.raises(MemoryError):
         tg.cat([tg.zeros(1).expand(1 << 45)] * 2)
@@ -98,7 +105,7 @@ def test_a_huge_result_of_an_op():
 
 def test_negative_sizes():
     for call in (lambda: tg.zeros(-1), lambda: tg.empty(2, -3), lambda: tg.rand((4, -5)), lambda: tg.full((-1,), 2.0)):
-        with pytest.raises(RuntimeError, match=r"negative (size|dimension) -[135]"):
+        with pytest.raises(RuntimeError, match=r"negative size -[135]"):
             call()
 
 

@@ -65,7 +65,7 @@ def test_pairs_of_layouts_that_may_not_fit(p, q):
         try:
             x - y
         except RuntimeError as error:
-            assert str(list(a.shape))[1:-1] in str(error).replace(",)", ")") or str(a.shape) in str(error)
+            assert str(a.shape) in str(error) and str(b.shape) in str(error)
             return
         raise AssertionError("shapes that do not fit were accepted") from None
     same(x - y, expected)
@@ -147,13 +147,10 @@ def test_integer_array_indexing(pair, data):
     assume(a.size)
     count = data.draw(st.integers(1, a.ndim))
     result = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=count, max_dims=2, max_side=3, min_side=0))
-    arrays = [
-        data.draw(hnp.arrays(np.int64, s, elements=st.integers(-n, n - 1)))
-        for s, n in zip(result.input_shapes, a.shape, strict=True)
-    ]
-    spread = [slice(None)] * data.draw(st.integers(0, a.ndim - count))
-    assume(all(np.abs(i + 0.5).max(initial=0) <= n for i, n in zip(arrays, a.shape[len(spread) :], strict=True)))
-    index = (*spread, *arrays)
+    first = data.draw(st.integers(0, a.ndim - count))
+    sizes = zip(result.input_shapes, a.shape[first : first + count], strict=True)
+    arrays = [data.draw(hnp.arrays(np.int64, shape, elements=st.integers(-n, n - 1))) for shape, n in sizes]
+    index = (*[slice(None)] * first, *arrays)
     same(t[tuple(tg.tensor(i) if isinstance(i, np.ndarray) else i for i in index)], a[index])
 
 

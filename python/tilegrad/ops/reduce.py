@@ -195,13 +195,22 @@ def logsumexp(x, dim, keepdim=False):
     return out if keepdim else out.reshape(sum_op(x.detach(), dim, False).shape)
 
 
+def _norm_dx(dy, x, dim, keepdim, out):
+    """x / |x|, and zero at the origin (a subgradient), as in PyTorch."""
+    size = _restored(out, x.shape, dim, keepdim)
+    return x * where(size == 0, 0.0, _restored(dy, x.shape, dim, keepdim) / where(size == 0, 1.0, size))
+
+
+norm_op = op(lambda x, dim, keepdim: _core.sqrt(_core.sum(_core.square(x), dim, keepdim)), name="norm").backward(x=_norm_dx)
+
+
 def norm(x, p=2, dim=None, keepdim=False, dtype=None):
     """The p-norm over dims: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or 'fro'."""
     if dtype is not None:
         x = cast(x, dtype)
     dim, keepdim = _arguments(dim, keepdim, None, None)
     if p in ("fro", 2, 2.0, None):
-        return sqrt(sum_op(square(x), dim, keepdim))
+        return norm_op(x, dim, keepdim)
     if p == float("inf"):
         return amax_op(abs_(x), dim, keepdim)
     if p == float("-inf"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
-from .elementwise import clone, where
+from .elementwise import clone, masked_fill, where
 
 # --- views
 view_op = op(_core.view, view=True).backward(x=lambda dy, x_shape: reshape_op(dy, x_shape))
@@ -262,7 +262,7 @@ def _triangle(x, diagonal, keep_lower):
     from .creation import arange
 
     rows, cols = arange(x.shape[-2]).reshape(-1, 1), arange(x.shape[-1])
-    return where(cols - rows <= diagonal if keep_lower else cols - rows >= diagonal, x, 0)
+    return masked_fill(x, cols - rows > diagonal if keep_lower else cols - rows < diagonal, False)
 
 
 def tril(x, diagonal=0):

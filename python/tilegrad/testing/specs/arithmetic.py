@@ -67,14 +67,14 @@ def binary(name, numpy, make, dtypes=NUMBERS, **options):
 
 # alpha * y is rounded to the storage type on its own
 MULTIPLIED = {"float32": (2e-6, 1e-6), "float64": (1e-13, 1e-14), "bfloat16": (2.0**-7, 4e-2), "float16": (2.0**-9, 5e-3)}
-SHAPES_DIFFER = r"2, 3.*2, 4"
+SHAPES_DIFFER = r"shapes \(2, 3\) and \(2, 4\) cannot be broadcast together: sizes 3 and 4 differ at dim 1"
 
 
 def broadcast_error(name, dtype="float32"):
     def call():
         return getattr(tg, name)(tg.ones(2, 3, dtype=getattr(tg, dtype)), tg.ones(2, 4, dtype=getattr(tg, dtype)))
 
-    return OpError(call, RuntimeError, rf"{name}.*{SHAPES_DIFFER}")
+    return OpError(call, RuntimeError, f"^{name.replace('logical_', '(logical|bitwise)_')}: {SHAPES_DIFFER}")
 
 
 SPECS = [
@@ -140,6 +140,7 @@ SCALARS = {
     "floor_divide_scalar": (lambda x, s: x // s, (2,)),
     "remainder_scalar": (lambda x, s: x % s, (2,)),
 }
+KERNELS = {"radd_scalar": "add", "rsub_scalar": "sub", "rmul_scalar": "mul"}
 SPECS += [
     OpSpec(
         name,
@@ -149,7 +150,7 @@ SPECS += [
         NUMBERS,
         differentiable=() if name == "floor_divide_scalar" else (0,),
         tolerances={"float32": (2e-6, 1e-6), "float64": (1e-12, 1e-14)},
-        rows=(name.removesuffix("_scalar").removeprefix("r"),),
+        rows=(KERNELS.get(name, name.removesuffix("_scalar")),),
     )
     for name, (fn, scalars) in SCALARS.items()
 ]
@@ -183,17 +184,21 @@ for _spec in SPECS[:13]:
 _by_name = {s.name: s for s in SPECS}
 _by_name["add"].errors += [
     OpError(lambda: tg.ones(2) + "text", TypeError, r"unsupported operand type\(s\) for \+: 'Tensor' and 'str'"),
-    OpError(lambda: tg.add(tg.ones(2), "text"), TypeError, r"add.*str"),
+    OpError(lambda: tg.add(tg.ones(2), "text"), TypeError, r"add\(\): argument 'y' must be .*, not str"),
 ]
-_by_name["sub"].errors.append(OpError(lambda: tg.tensor([True]) - tg.tensor([False]), RuntimeError, r"(?i)sub.*bool"))
-_by_name["bitwise_and"].errors.append(OpError(lambda: tg.ones(2) & tg.ones(2), RuntimeError, r"bitwise_and.*float"))
+_by_name["sub"].errors.append(
+    OpError(lambda: tg.tensor([True]) - tg.tensor([False]), TypeError, r"sub: bool tensors cannot be subtracted")
+)
+_by_name["bitwise_and"].errors.append(
+    OpError(lambda: tg.ones(2) & tg.ones(2), TypeError, r"bitwise_and: expected integer or bool tensors, got float32")
+)
 _by_name["floor_divide"].errors.append(
     OpError(
         lambda: tg.tensor([1, 2]) // tg.tensor([1, 0]),
         (RuntimeError, ZeroDivisionError),
-        r"(?i)division by zero|ZeroDivisionError",
+        r"floor_divide: integer division by zero",
     )
 )
 _by_name["pow"].errors.append(
-    OpError(lambda: tg.tensor([2, 3]) ** -1, RuntimeError, r"(?i)integers to negative integer powers"),
+    OpError(lambda: tg.tensor([2, 3]) ** -1, RuntimeError, r"pow: an integer tensor to the negative power -1"),
 )

@@ -42,11 +42,11 @@ def like_samples(rng):
 def size_errors(name, *more):
     f = op(name)
     return [
-        OpError(lambda: f(-1, *more), RuntimeError, r"negative dimension -1"),
-        OpError(lambda: f(HUGE, HUGE), (MemoryError, RuntimeError), r"(?i)overflow|too (large|big)|bytes"),
-        OpError(lambda: f(1 << 45), MemoryError, rf"{(1 << 45) * 4}"),
-        OpError(lambda: f("3"), TypeError, rf"{name}.*str"),
-        OpError(lambda: f(2.5), TypeError, rf"{name}.*float"),
+        OpError(lambda: f(-1, *more), RuntimeError, r"negative size -1"),
+        OpError(lambda: f(HUGE, HUGE), MemoryError, r"has more elements than memory can hold"),
+        OpError(lambda: f(1 << 45), MemoryError, rf"cannot allocate {(1 << 45) * 4} bytes"),
+        OpError(lambda: f("3"), TypeError, "str"),
+        OpError(lambda: f(2.5), TypeError, "float"),
     ]
 
 
@@ -55,10 +55,8 @@ def creation(name, numpy, samples, dtypes=ALL, errors=(), **options):
 
 
 ARANGE_ERRORS = [
-    OpError(lambda: tg.arange(0, 5, 0), (RuntimeError, ValueError), r"step must be nonzero"),
-    OpError(
-        lambda: tg.arange(0, 5, -1), (RuntimeError, ValueError), r"upper bound and lower bound inconsistent with step sign"
-    ),
+    OpError(lambda: tg.arange(0, 5, 0), RuntimeError, r"arange: step must not be zero"),
+    OpError(lambda: tg.arange(0, 5, -1), (RuntimeError, ValueError), r"arange: step -1 leads away from end 5"),
 ]
 
 SPECS = [
@@ -69,7 +67,7 @@ SPECS = [
         lambda shape, value: np.full(shape, value),
         calls(((2, 3), 7), ((), 1), ((0, 2), 3), ((5,), 0)),
         rows=("copy",),
-        errors=[OpError(lambda: tg.full((2, -3), 1.0), RuntimeError, r"negative dimension -3")],
+        errors=[OpError(lambda: tg.full((2, -3), 1.0), RuntimeError, r"negative size -3 in shape \(2, -3\)")],
     ),
     creation(
         "arange",
@@ -91,7 +89,7 @@ SPECS = [
         calls((0, 1, 5), (-3, 3, 1), (2, -2, 9), (0, 1, 0), (0, 10, 101)),
         FLOATS[:2],
         tolerances={"float32": (2e-6, 1e-6), "float64": (1e-14, 1e-14)},
-        errors=[OpError(lambda: tg.linspace(0, 1, -1), RuntimeError, r"number of steps must be non-negative")],
+        errors=[OpError(lambda: tg.linspace(0, 1, -1), RuntimeError, r"linspace: steps must not be negative, got -1")],
     ),
     creation(
         "eye",

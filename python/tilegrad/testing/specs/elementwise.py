@@ -113,19 +113,20 @@ SPECS = [
 
 _by_name = {s.name: s for s in SPECS}
 _by_name["bitwise_not"].errors = [
-    OpError(lambda: tg.bitwise_not(tg.zeros(2)), RuntimeError, r"bitwise_not.*float"),
+    OpError(lambda: tg.bitwise_not(tg.zeros(2)), TypeError, r"bitwise_not: expected integer or bool tensors, got float32"),
 ]
 _by_name["neg"].errors = [
-    OpError(lambda: tg.neg(tg.tensor([True])), RuntimeError, r"(?i)neg.*bool"),
-    OpError(lambda: tg.neg("text"), TypeError, r"neg.*str"),
+    OpError(lambda: tg.neg(tg.tensor([True])), (RuntimeError, TypeError), r"neg: .*bool"),
+    OpError(lambda: tg.neg("text"), TypeError, r"neg\(\): argument 'x' must be Tensor, not str"),
 ]
 _by_name["clamp"].errors = [
-    OpError(lambda: tg.clamp(tg.zeros(2)), (RuntimeError, TypeError, ValueError), r"clamp.*min.*max"),
+    OpError(lambda: tg.clamp(tg.zeros(2)), RuntimeError, r"clamp: at least one of min and max must be given"),
 ]
-_by_name["silu"].errors = [OpError(lambda: tg.nn.functional.silu(tg.zeros(2, dtype=tg.int64)), RuntimeError, r"silu.*int64")]
 _by_name["gelu"].errors = [
     OpError(
-        lambda: tg.nn.functional.gelu(tg.zeros(2), approximate="other"), (RuntimeError, ValueError), r"gelu.*approximate.*other"
+        lambda: tg.nn.functional.gelu(tg.zeros(2), approximate="other"),
+        ValueError,
+        r"gelu: approximate must be 'none' or 'tanh', got 'other'",
     ),
 ]
 

@@ -84,13 +84,23 @@ def nll_samples(rng):
 def target_errors(name):
     f = functional(name)
     return [
-        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, 3])), IndexError, r"(?i)target 3 is out of bounds"),
-        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, -1])), IndexError, r"(?i)target -1 is out of bounds"),
-        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, 1, 2])), ValueError, r"batch_size.*2.*3"),
         OpError(
-            lambda: f(tg.zeros(2, 3), tg.tensor([0, 1]), reduction="max"), ValueError, r"max is not a valid value for reduction"
+            lambda: f(tg.zeros(2, 3), tg.tensor([0, 3])), IndexError, r"(?i)target 3 is out of (range|bounds) for 3 classes"
         ),
-        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, 1]), weight=tg.ones(4)), RuntimeError, r"weight.*3.*4"),
+        OpError(
+            lambda: f(tg.zeros(2, 3), tg.tensor([0, -1])), IndexError, r"(?i)target -1 is out of (range|bounds) for 3 classes"
+        ),
+        OpError(
+            lambda: f(tg.zeros(2, 3), tg.tensor([0, 1, 2])),
+            ValueError,
+            r"target (of shape|size) \(2,\).*got \(3,\)",
+        ),
+        OpError(
+            lambda: f(tg.zeros(2, 3), tg.tensor([0, 1]), reduction="max"),
+            ValueError,
+            r"max is not a valid value for reduction",
+        ),
+        OpError(lambda: f(tg.zeros(2, 3), tg.tensor([0, 1]), weight=tg.ones(4)), (RuntimeError, ValueError), r"weight.*3"),
     ]
 
 
@@ -135,7 +145,7 @@ SPECS = [
             OpError(
                 lambda: tg.nn.functional.cross_entropy(tg.zeros(2, 3), tg.tensor([0, 1]), label_smoothing=1.5),
                 RuntimeError,
-                r"label_smoothing.*1.5",
+                r"cross_entropy: label_smoothing must lie in \[0, 1\], got 1.5",
             ),
         ],
     ),

@@ -145,19 +145,19 @@ def dim_errors(name):
         OpError(
             lambda: f(tg.ones(2, 3), dim=2),
             IndexError,
-            r"Dimension out of range \(expected to be in range of \[-2, 1\], but got 2\)",
+            r"dim 2 is out of range for a 2-d tensor \(expected -2 to 1\)",
         ),
         OpError(
             lambda: f(tg.ones(2, 3), dim=-3),
             IndexError,
-            r"Dimension out of range \(expected to be in range of \[-2, 1\], but got -3\)",
+            r"dim -3 is out of range for a 2-d tensor \(expected -2 to 1\)",
         ),
-        OpError(lambda: f(tg.ones(2, 3), dim="x"), TypeError, rf"{name}"),
+        OpError(lambda: f(tg.ones(2, 3), dim="x"), TypeError, r"dim.*str"),
     ]
 
 
 def nothing_to_reduce(name):
-    return OpError(lambda: op(name)(tg.ones(2, 0), dim=1), IndexError, rf"{name}.*")
+    return OpError(lambda: op(name)(tg.ones(2, 0), dim=1), IndexError, r"a tensor of shape \(2, 0\) has no elements to reduce")
 
 
 def by_dim(result):
@@ -224,7 +224,9 @@ SPECS = [
 _by_name = {s.name: s for s in SPECS}
 for _name in ("max", "min", "argmax", "argmin", "amax", "amin"):
     _by_name[_name].errors.append(nothing_to_reduce(_name))
-_by_name["mean"].errors.append(OpError(lambda: tg.mean(tg.tensor([1, 2])), RuntimeError, r"mean.*(?i:long|int64)"))
+_by_name["mean"].errors.append(
+    OpError(lambda: tg.mean(tg.tensor([1, 2])), RuntimeError, r"mean: expected a floating tensor, got int64")
+)
 _by_name["sum"].errors += [
-    OpError(lambda: tg.sum(tg.ones(2, 3), dim=(0, 0)), RuntimeError, r"dim 0 appears multiple times in the list of dims"),
+    OpError(lambda: tg.sum(tg.ones(2, 3), dim=(0, 0)), RuntimeError, r"sum: dim 0 occurs twice in \(0, 0\)"),
 ]

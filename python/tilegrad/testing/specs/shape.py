@@ -7,7 +7,7 @@ from tilegrad.reference import shape
 from tilegrad.testing.layouts import expanded, spaced, stepped, transposed
 from tilegrad.testing.spec import ALL, OpError, OpSpec, functional, method, op, sample
 
-OUT_OF_RANGE = r"Dimension out of range \(expected to be in range of \[-2, 1\], but got {}\)"
+OUT_OF_RANGE = r"dim {} is out of range for a 2-d tensor \(expected -2 to 1\)"
 
 
 def spec(name, fn, numpy, calls, errors=(), **options):
@@ -108,13 +108,23 @@ SPECS = [
         shape.reshape,
         reshape_calls,
         [
-            OpError(lambda: tg.ones(2, 3).reshape(4, 2), RuntimeError, r"shape '\[4, 2\]' is invalid for input of size 6"),
-            OpError(lambda: tg.ones(2, 3).reshape(4, -1), RuntimeError, r"shape '\[4, -1\]' is invalid for input of size 6"),
-            OpError(lambda: tg.ones(2, 3).reshape(-1, -1), RuntimeError, r"only one dimension can be inferred"),
             OpError(
-                lambda: tg.ones(2, 0).reshape(0, -1), RuntimeError, r"cannot reshape tensor of 0 elements into shape \[0, -1\]"
+                lambda: tg.ones(2, 3).reshape(4, 2),
+                RuntimeError,
+                r"shape \(4, 2\) has 8 elements, the tensor of shape \(2, 3\) has 6",
             ),
-            OpError(lambda: tg.ones(2, 3).reshape(-2, 3), RuntimeError, r"(?i)invalid.*-2|-2.*invalid"),
+            OpError(
+                lambda: tg.ones(2, 3).reshape(4, -1),
+                RuntimeError,
+                r"shape \(4, -1\) does not fit a tensor of shape \(2, 3\) with 6 elements",
+            ),
+            OpError(lambda: tg.ones(2, 3).reshape(-1, -1), RuntimeError, r"only one size can be -1, got \(-1, -1\)"),
+            OpError(
+                lambda: tg.ones(2, 0).reshape(0, -1),
+                RuntimeError,
+                r"the size -1 in \(0, -1\) cannot be worked out for a tensor without elements",
+            ),
+            OpError(lambda: tg.ones(2, 3).reshape(-2, 3), RuntimeError, r"negative size -2 in shape \(-2, 3\)"),
         ],
     ),
     spec(
@@ -148,7 +158,7 @@ SPECS = [
         method("t"),
         lambda a: a.T,
         lambda rng: [(x(rng, 3, 4),), (x(rng, 5),), (x(rng),)],
-        [OpError(lambda: tg.ones(2, 3, 4).t(), RuntimeError, r"t.*(<= 2|at most 2).*3")],
+        [OpError(lambda: tg.ones(2, 3, 4).t(), RuntimeError, r"t: expected at most 2 dims, got shape \(2, 3, 4\)")],
     ),
     spec("T", lambda t: t.T, lambda a: a.T, layouts),
     spec("mT", lambda t: t.mT, lambda a: np.swapaxes(a, -1, -2), per_dim(())),
@@ -158,8 +168,8 @@ SPECS = [
         shape.permute,
         per_dim(((2, 0, 1),), ((0, 1, 2),), ((-1, -2, -3),)),
         [
-            OpError(lambda: tg.ones(2, 3).permute(0, 0), RuntimeError, r"permute.*(duplicate|repeated).*"),
-            OpError(lambda: tg.ones(2, 3).permute(0), RuntimeError, r"permute.*2.*1"),
+            OpError(lambda: tg.ones(2, 3).permute(0, 0), RuntimeError, r"permute: dim 0 occurs twice in \(0, 0\)"),
+            OpError(lambda: tg.ones(2, 3).permute(0), RuntimeError, r"permute: got 1 dims \(0,\) for a 2-d tensor"),
             out_of_range(lambda: tg.ones(2, 3).permute(0, 2)),
         ],
     ),
@@ -186,7 +196,7 @@ SPECS = [
             OpError(
                 lambda: tg.ones(2, 3).unsqueeze(4),
                 IndexError,
-                r"Dimension out of range \(expected to be in range of \[-3, 2\], but got 4\)",
+                r"dim 4 is out of range for a 3-d tensor \(expected -3 to 2\)",
             )
         ],
     ),
@@ -196,8 +206,14 @@ SPECS = [
         shape.expand,
         expand_calls,
         [
-            OpError(lambda: tg.ones(2, 3).expand(2, 4), RuntimeError, r"expand.*4.*3"),
-            OpError(lambda: tg.ones(2, 3).expand(3), RuntimeError, r"expand.*"),
+            OpError(
+                lambda: tg.ones(2, 3).expand(2, 4), RuntimeError, r"expand: .*\(2, 3\).*\(2, 4\)|expand: .*\(2, 4\).*\(2, 3\)"
+            ),
+            OpError(
+                lambda: tg.ones(2, 3).expand(3),
+                RuntimeError,
+                r"expand: shape \(3,\) has fewer dims than the tensor of shape \(2, 3\)",
+            ),
         ],
     ),
     spec(
@@ -212,7 +228,9 @@ SPECS = [
         per_dim((0, 1, 2), (-1, 0, 5), (1, 2, 0)),
         [
             OpError(
-                lambda: tg.ones(2, 3).narrow(1, 2, 2), RuntimeError, r"start \(2\) \+ length \(2\) exceeds dimension size \(3\)"
+                lambda: tg.ones(2, 3).narrow(1, 2, 2),
+                RuntimeError,
+                r"narrow: start 2 and length 2 reach outside dim 1 of size 3",
             )
         ],
     ),
@@ -221,7 +239,7 @@ SPECS = [
         op("select"),
         shape.select,
         per_dim((0, 1), (-1, -5), (1, 3)),
-        [OpError(lambda: tg.ones(2, 3).select(1, 3), IndexError, r"select.*3")],
+        [OpError(lambda: tg.ones(2, 3).select(1, 3), IndexError, r"select: index 3 is out of range for dim 1 of size 3")],
     ),
     spec(
         "split",
@@ -229,8 +247,8 @@ SPECS = [
         shape.split,
         split_calls,
         [
-            OpError(lambda: tg.ones(7).split([3, 3]), RuntimeError, r"(?i)split.*sum.*7"),
-            OpError(lambda: tg.ones(7).split(-1), RuntimeError, r"(?i)split.*-1"),
+            OpError(lambda: tg.ones(7).split([3, 3]), RuntimeError, r"split: sections \[3, 3\] add up to 6, dim 0 has size 7"),
+            OpError(lambda: tg.ones(7).split(-1), RuntimeError, r"split: expected a positive split size, got -1"),
         ],
     ),
     spec(
@@ -238,7 +256,7 @@ SPECS = [
         op("chunk"),
         shape.chunk,
         lambda rng: [(x(rng, 7, 2), 3), (x(rng, 2, 7), 3, 1), (x(rng, 6), 4), (x(rng, 2), 5)],
-        [OpError(lambda: tg.ones(7).chunk(0), RuntimeError, r"chunk.*0")],
+        [OpError(lambda: tg.ones(7).chunk(0), RuntimeError, r"chunk: expected a positive number of chunks, got 0")],
     ),
     spec("unbind", op("unbind"), shape.unbind, lambda rng: [(x(rng, 3, 4),), (x(rng, 3, 4), 1), (x(rng, 2), -1)]),
     spec(
@@ -247,11 +265,11 @@ SPECS = [
         shape.cat,
         cat_calls,
         [
-            OpError(lambda: tg.cat([]), (RuntimeError, ValueError), r"cat.*(non-empty|empty)"),
+            OpError(lambda: tg.cat([]), (RuntimeError, ValueError), r"cat: expected at least one tensor, got none"),
             OpError(
                 lambda: tg.cat([tg.ones(2, 3), tg.ones(2, 4)]),
                 RuntimeError,
-                r"(?i)cat.*3.*4|cat.*4.*3|sizes of tensors must match",
+                r"cat: tensor 1 has shape \(2, 4\), which differs from \(2, 3\) in a dim other than 0",
             ),
             out_of_range(lambda: tg.cat([tg.ones(2, 3), tg.ones(2, 3)], dim=2)),
         ],
@@ -262,8 +280,12 @@ SPECS = [
         shape.stack,
         stack_calls,
         [
-            OpError(lambda: tg.stack([tg.ones(2), tg.ones(3)]), RuntimeError, r"stack.*equal size"),
-            OpError(lambda: tg.stack([]), (RuntimeError, ValueError), r"stack.*(non-empty|empty)"),
+            OpError(
+                lambda: tg.stack([tg.ones(2), tg.ones(3)]),
+                RuntimeError,
+                r"stack: tensor 1 has shape \(3,\), tensor 0 has \(2,\)",
+            ),
+            OpError(lambda: tg.stack([]), (RuntimeError, ValueError), r"stack: expected at least one tensor, got none"),
         ],
     ),
     spec(
@@ -271,9 +293,15 @@ SPECS = [
         method("repeat"),
         lambda a, *n: shape.repeat(a, n),
         lambda rng: [(x(rng, 2, 3), 2, 1), (x(rng, 3), 2, 3), (x(rng, 2, 3), 1, 0), (transposed(x(rng, 2, 3)), 2, 2)],
-        [OpError(lambda: tg.ones(2, 3).repeat(2), RuntimeError, r"(?i)repeat.*dimension")],
+        [OpError(lambda: tg.ones(2, 3).repeat(2), RuntimeError, r"repeat: 1 repeats for a 2-d tensor")],
     ),
-    spec("tril", op("tril"), shape.tril, triangle_calls, [OpError(lambda: tg.ones(3).tril(), RuntimeError, r"tril.*2")]),
+    spec(
+        "tril",
+        op("tril"),
+        shape.tril,
+        triangle_calls,
+        [OpError(lambda: tg.ones(3).tril(), RuntimeError, r"tril: expected at least 2 dims, got shape \(3,\)")],
+    ),
     spec("triu", op("triu"), shape.triu, triangle_calls),
     spec("diagonal", op("diagonal"), shape.diagonal, per_dim((), (1,), (-1, 0, 2))),
     spec("contiguous", method("contiguous"), np.copy, lambda rng: layouts(rng)),
