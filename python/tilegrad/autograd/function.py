@@ -17,10 +17,15 @@ class FunctionContext:
 
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
+        self._name = ""
+        self._to_save: tuple[Tensor | None, ...] = ()
         self._saved: tuple = ()
         self._dirty: tuple = ()
         self._non_differentiable: tuple = ()
         self._materialize = True
+        self._positions: tuple = ()  # of the differentiable outputs
+        self._shapes: tuple = ()  # and dtypes of those
+        self._n_inputs = self._n_outputs = 0
         self._outputs: tuple = ()  # saved outputs, connected to the graph again while backward runs
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
@@ -101,7 +106,7 @@ def _record(cls: type, context: FunctionContext, args: tuple, outputs: tuple) ->
     positions = [i for i, o in enumerate(outputs) if isinstance(o, _core.TensorBase) and not any(o is n for n in context._non_differentiable)]
     differentiable = tuple(outputs[i] for i in positions if outputs[i].dtype.is_floating_point)
     slots = {id(o): k for k, o in enumerate(differentiable)}
-    saved = []
+    saved: list[tuple] = []
     for t in context._to_save:
         slot = slots.get(id(t)) if t is not None else None
         # a saved output is kept as an alias: no cycle with the graph it belongs to

@@ -1,8 +1,8 @@
 """The ops: each with its gradient rule, one file per family. The public ones are gathered here: ``tilegrad.ops.linear``."""
 
 from . import creation, elementwise, index, loss, matmul, reduce, shape, softmax
-from .softmax import log_softmax, softmax  # noqa: F811  the op takes the name of its file
-from .matmul import addmm, bmm, dot, linear, matmul, mm, mv, outer  # noqa: F811
+from .softmax import log_softmax, softmax  # type: ignore[no-redef]  # noqa: F811  the op takes the name of its file
+from .matmul import addmm, bmm, dot, linear, matmul, mm, mv, outer  # type: ignore[no-redef]  # noqa: F811
 
 _FAMILIES = (elementwise, reduce, shape, index, loss, creation)
 
