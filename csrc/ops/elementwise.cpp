@@ -54,15 +54,19 @@ Operand in_dtype(const Operand& x, DType dtype, Array& converted) {
   return Operand{Operand::tensor, &converted, {}};
 }
 
+bool has_zero(const Operand& x) {
+  if (x.kind != Operand::tensor) return x.number.integer == 0;
+  return !*reduce(ReduceOp::all, *x.array, std::nullopt, false).as<bool>();
+}
+
 DType binary_dtype(BinaryOp op, const Operand& x, const Operand& y) {
   DType dtype = result_type(x, y);
   if (needs_float(op) && !is_floating(dtype)) dtype = DType::f32;
-  check(!is_bitwise(op) || !is_floating(dtype), ErrorKind::runtime, "{}: expected integer or bool tensors, got {}", name_of(op), dtype);
+  check(!is_bitwise(op) || !is_floating(dtype), ErrorKind::type, "{}: expected integer or bool tensors, got {}", name_of(op), dtype);
   if (op == BinaryOp::sub)
-    check(dtype != DType::b8, ErrorKind::runtime, "sub: bool tensors cannot be subtracted; use logical_xor (^) or logical_not (~)");
+    check(dtype != DType::b8, ErrorKind::type, "sub: bool tensors cannot be subtracted; use logical_xor (^) or logical_not (~)");
   const bool divides = op == BinaryOp::floor_divide || op == BinaryOp::remainder;
-  if (divides && y.kind != Operand::tensor && !is_floating(dtype))
-    check(y.number.integer != 0, ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
+  if (divides && !is_floating(dtype)) check(!has_zero(y), ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
   if (op == BinaryOp::pow && y.kind == Operand::integer && !is_floating(dtype))
     check(y.number.integer >= 0, ErrorKind::runtime, "pow: an integer tensor to the negative power {}; use a float tensor", y.number.integer);
   return dtype;
@@ -120,6 +124,7 @@ DType result_type(const Operand& x, const Operand& y) {
 }
 
 Array unary(UnaryOp op, const Array& x) {
+  check(op != UnaryOp::bitwise_not || !is_floating(x.dtype), ErrorKind::type, "bitwise_not: expected integer or bool tensors, got {}", x.dtype);
   const DType dtype = needs_float(op) && !is_floating(x.dtype) ? DType::f32 : x.dtype;
   Array converted;
   const Operand in = in_dtype(Operand{Operand::tensor, &x, {}}, dtype, converted);
@@ -186,7 +191,7 @@ Array compare(CompareOp op, const Operand& x, const Operand& y) {
 }
 
 Array where(const Array& condition, const Operand& x, const Operand& y) {
-  check(condition.dtype == DType::b8, ErrorKind::runtime, "where: expected a bool condition, got {}", condition.dtype);
+  check(condition.dtype == DType::b8, ErrorKind::type, "where: expected a bool condition, got {}", condition.dtype);
   const DType dtype = result_type(x, y);
   Array converted_x, converted_y;
   const Operand a = in_dtype(x, dtype, converted_x), b = in_dtype(y, dtype, converted_y);

@@ -23,7 +23,7 @@ def set_printoptions(precision: int | None = None, threshold: int | None = None,
 def text(x: Tensor) -> str:
     detached = x.detach()
     array = (detached.float() if x.dtype is dtypes.bfloat16 else detached).numpy()
-    name = "tensor"
+    name = "Parameter containing:\ntensor" if type(x).__name__ == "Parameter" else "tensor"
     body = np.array2string(array, separator=", ", prefix="tensor(", max_line_width=_options["linewidth"], **{k: v for k, v in _options.items() if k != "linewidth"})
     notes = ""
     if x.dtype not in (dtypes.float32, dtypes.int64, dtypes.bool):

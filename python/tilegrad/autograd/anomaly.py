@@ -102,7 +102,7 @@ class detect_anomaly:
         global enabled, _check_inf, _check_forward
         self.previous = (enabled, _check_inf, _check_forward)
         enabled, _check_inf, _check_forward = self.settings
-        _wire(True)
+        _wire(enabled)
 
     def __exit__(self, *_: object) -> None:
         global enabled, _check_inf, _check_forward

@@ -91,7 +91,7 @@ class Function:
         if records:
             _record(cls, context, args, outputs)
         else:
-            context._saved = tuple((t, t._version if t is not None else 0, None) for t in context._to_save)
+            context._saved = tuple((x, x._version if x is not None else 0, None) for x in context._to_save)
         return outputs if isinstance(result, tuple) else outputs[0]
 
 

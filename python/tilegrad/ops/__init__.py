@@ -1,10 +1,13 @@
-"""The ops: each with its gradient rule, one file per family. The public ones are gathered here: ``tilegrad.ops.linear``."""
+"""The ops: each with its gradient rule, one file per family.
+
+A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the op); ops whose name is not a file's are here too:
+``ops.linear``, ``ops.relu``.
+"""
 
 from . import creation, elementwise, index, loss, matmul, reduce, shape, softmax
-from .softmax import log_softmax, softmax  # type: ignore[no-redef]  # noqa: F811  the op takes the name of its file
-from .matmul import addmm, bmm, dot, linear, matmul, mm, mv, outer  # type: ignore[no-redef]  # noqa: F811
 
-_FAMILIES = (elementwise, reduce, shape, index, loss, creation)
+__all__ = ["creation", "elementwise", "index", "loss", "matmul", "reduce", "shape", "softmax"]
+_FAMILIES = (elementwise, reduce, shape, index, matmul, softmax, loss, creation)
 
 
 def __getattr__(name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from .. import _core
 from ..autograd.op import op
 from .elementwise import clone, masked_fill, where
@@ -55,8 +57,8 @@ def sizes_of(sizes):
     """Sizes given as separate ints or as one tuple, list or Size."""
     if len(sizes) == 1 and not isinstance(sizes[0], int):
         first = sizes[0]
-        return tuple(first) if isinstance(first, (tuple, list)) else (int(first),)
-    return tuple(map(int, sizes))
+        sizes = first if isinstance(first, (tuple, list)) else (first,)
+    return tuple(map(operator.index, sizes))
 
 
 def reshape(x, *shape):
@@ -146,7 +148,7 @@ def contiguous(x):
 
 def _wrap(name, dim, ndim):
     if not -ndim <= dim < ndim:
-        raise IndexError(f"{name}: Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
+        raise IndexError(f"{name}: dim {dim} is out of range for a {ndim}-d tensor (expected {-ndim} to {ndim - 1})")
     return dim % ndim
 
 

@@ -178,10 +178,10 @@ SPECS = [
         differentiable=(0,),
         rows=("index_select", "index_add"),
         errors=[
-            OpError(get(4), IndexError, r"index 4 is out of range for dim 0 of size 4"),
-            OpError(get((0, -6)), IndexError, r"index -6 is out of range for dim 1 of size 5"),
-            OpError(get([0, 4]), IndexError, r"index 4 is out of range for dim 0 of size 4"),
-            OpError(get((slice(None), [5])), IndexError, r"index 5 is out of range for dim 1 of size 5"),
+            OpError(get(4), IndexError, r"index 4 is out of bounds for dimension 0 with size 4"),
+            OpError(get((0, -6)), IndexError, r"index -6 is out of bounds for dimension 1 with size 5"),
+            OpError(get([0, 4]), IndexError, r"index 4 is out of bounds for dimension 0 with size 4"),
+            OpError(get((slice(None), [5])), IndexError, r"index 5 is out of bounds for dimension 1 with size 5"),
             OpError(get((0, 0, 0)), IndexError, r"too many indices for a 2-d tensor of shape \(4, 5\): 3 given"),
             OpError(get(np.array([True, False])), IndexError, r"a mask of shape \(2,\) does not fit shape \(4, 5\) at dim 0"),
             OpError(get(slice(None, None, -1)), ValueError, r"slice step must be positive, got -1"),
@@ -201,8 +201,8 @@ SPECS = [
         differentiable=(0, 1),
         rows=("copy", "index_copy"),
         errors=[
-            OpError(put(4, 0.0), IndexError, r"index 4 is out of range for dim 0 of size 4"),
-            OpError(put(([9],), 0.0), IndexError, r"index 9 is out of range for dim 0 of size 4"),
+            OpError(put(4, 0.0), IndexError, r"index 4 is out of bounds for dimension 0 with size 4"),
+            OpError(put(([9],), 0.0), IndexError, r"index 9 is out of bounds for dimension 0 with size 4"),
             OpError(put(0, open), (TypeError, RuntimeError, ValueError), r"builtin|assign"),
             OpError(put(slice(None), [1.0, 2.0]), (RuntimeError, ValueError, TypeError), r"2|list"),
         ],
@@ -218,12 +218,12 @@ SPECS = [
             OpError(
                 lambda: tg.index_select(tg.ones(3, 2), 0, tg.tensor([3])),
                 IndexError,
-                r"index_select: index 3 is out of range for dim 0 of size 3",
+                r"index_select: index 3 is out of bounds for dimension 0 with size 3",
             ),
             OpError(
                 lambda: tg.index_select(tg.ones(3, 2), 2, tg.tensor([0])),
                 IndexError,
-                r"index_select: dim 2 is out of range for a 2-d tensor",
+                r"index_select: Dimension out of range",
             ),
             OpError(
                 lambda: tg.index_select(tg.ones(3, 2), 0, tg.ones(1)),
@@ -249,7 +249,7 @@ SPECS = [
             OpError(
                 lambda: tg.index_add(tg.ones(3, 2), 0, tg.tensor([3]), tg.ones(1, 2)),
                 IndexError,
-                r"index 3 is out of range for dim \d of size 3",
+                r"index 3 is out of bounds for dimension \d with size 3",
             )
         ],
     ),
@@ -264,7 +264,7 @@ SPECS = [
             OpError(
                 lambda: tg.gather(tg.ones(2, 3), 1, tg.tensor([[3], [0]])),
                 (IndexError, RuntimeError),
-                r"index 3 is out of range for dim \d of size 3",
+                r"index 3 is out of bounds for dimension \d with size 3",
             )
         ],
     ),

@@ -145,12 +145,12 @@ def dim_errors(name):
         OpError(
             lambda: f(tg.ones(2, 3), dim=2),
             IndexError,
-            r"dim 2 is out of range for a 2-d tensor \(expected -2 to 1\)",
+            r"Dimension out of range \(expected to be in range of \[-2, 1\], but got 2\)",
         ),
         OpError(
             lambda: f(tg.ones(2, 3), dim=-3),
             IndexError,
-            r"dim -3 is out of range for a 2-d tensor \(expected -2 to 1\)",
+            r"Dimension out of range \(expected to be in range of \[-2, 1\], but got -3\)",
         ),
         OpError(lambda: f(tg.ones(2, 3), dim="x"), TypeError, r"dim.*str"),
     ]

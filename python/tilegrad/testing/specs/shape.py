@@ -7,7 +7,7 @@ from tilegrad.reference import shape
 from tilegrad.testing.layouts import expanded, spaced, stepped, transposed
 from tilegrad.testing.spec import ALL, OpError, OpSpec, functional, method, op, sample
 
-OUT_OF_RANGE = r"dim {} is out of range for a 2-d tensor \(expected -2 to 1\)"
+OUT_OF_RANGE = r"Dimension out of range \(expected to be in range of \[-2, 1\], but got {}\)"
 
 
 def spec(name, fn, numpy, calls, errors=(), **options):
@@ -196,7 +196,7 @@ SPECS = [
             OpError(
                 lambda: tg.ones(2, 3).unsqueeze(4),
                 IndexError,
-                r"dim 4 is out of range for a 3-d tensor \(expected -3 to 2\)",
+                r"Dimension out of range \(expected to be in range of \[-3, 2\], but got 4\)",
             )
         ],
     ),
@@ -239,7 +239,11 @@ SPECS = [
         op("select"),
         shape.select,
         per_dim((0, 1), (-1, -5), (1, 3)),
-        [OpError(lambda: tg.ones(2, 3).select(1, 3), IndexError, r"select: index 3 is out of range for dim 1 of size 3")],
+        [
+            OpError(
+                lambda: tg.ones(2, 3).select(1, 3), IndexError, r"select: index 3 is out of bounds for dimension 1 with size 3"
+            )
+        ],
     ),
     spec(
         "split",

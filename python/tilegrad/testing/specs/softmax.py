@@ -60,7 +60,7 @@ def spec(name):
             OpError(
                 lambda: f(tg.ones(2, 3), 2),
                 IndexError,
-                rf"{name}: dim 2 is out of range for a 2-d tensor \(expected -2 to 1\)",
+                rf"{name}: Dimension out of range \(expected to be in range of \[-2, 1\], but got 2\)",
             ),
             OpError(
                 lambda: f(tg.ones(2, 3, dtype=tg.int64), 1), RuntimeError, rf"{name}: expected a floating tensor, got int64"
