@@ -80,7 +80,6 @@ class Function:
         tensors = tuple(a if isinstance(a, _core.TensorBase) else None for a in args)
         context.needs_input_grad = tuple(t is not None and t.requires_grad for t in tensors)
         records = _core.is_grad_enabled() and any(context.needs_input_grad)
-        context._to_save = ()
         previous = _core.set_grad_enabled(False)
         try:
             result = cls.forward(context, *args)
