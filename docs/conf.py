@@ -16,9 +16,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "functions_page",
+    "plain_docstrings",
 ]
 exclude_patterns = ["_build"]
-nitpicky = False
+default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

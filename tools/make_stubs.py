@@ -14,10 +14,11 @@ import difflib
 import inspect
 import re
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from tilegrad import _core
+from tilegrad import Tensor, _core
 
 STUB = Path(__file__).resolve().parent.parent / "python/tilegrad/_core.pyi"
 
@@ -30,14 +31,19 @@ from typing import Any
 from tilegrad.dtypes import dtype as DType
 from tilegrad.tensor import Tensor
 
+Bool = bool  # tensors have methods of these names
+Float = float
+Int = int
+
 """
 
 NATIVE = {
     "Node": {
+        "__lt__": "(self, other: Node, /) -> bool",
         "apply": "(self, *dy: Tensor | None) -> tuple[Tensor | None, ...]",
         "edges": "tuple[Node | Tensor | None, ...]",
         "free": "(self) -> None",
-        "hooks": "dict[int, Callable[..., Any]] | None, writable",
+        "hooks": "dict[Any, Any] | None, writable",
         "n_outputs": "int",
         "name": "(self) -> str",
         "next_functions": "tuple[tuple[Node | Tensor | None, int], ...]",
@@ -71,13 +77,14 @@ NATIVE = {
         "__len__": "(self) -> int",
         "__setitem__": "(self, key: Any, value: Any, /) -> None",
         "_base": "Tensor | None",
-        "_hooks": "dict[int, Callable[..., Any]] | None, writable",
+        "_hooks": "dict[Any, Any] | None, writable",
         "_offset": "int",
         "_strides": "tuple[int, ...]",
         "_version": "int",
         "data": "Tensor, writable",
         "data_ptr": "(self) -> int",
         "detach": "(self) -> Tensor",
+        "detach_": "(self) -> Tensor",
         "dtype": "DType",
         "grad": "Tensor | None, writable",
         "grad_fn": "Node | None",
@@ -105,9 +112,9 @@ NATIVE = {
 
 def class_lines(cls: type) -> Iterator[str]:
     described = NATIVE[cls.__name__]
-    differing = set(described) - set(vars(cls)) | {name for name in vars(cls) if name[0] != "_"} - set(described)
-    if differing:
-        sys.exit(f"{cls.__name__}: NATIVE in {Path(__file__).name} and the module differ in {', '.join(sorted(differing))}")
+    unlike = set(described) - set(vars(cls)) | {name for name in vars(cls) if name[0] != "_"} - set(described)
+    if unlike:
+        sys.exit(f"{cls.__name__}: NATIVE in {Path(__file__).name} and the module differ in {', '.join(sorted(unlike))}")
     yield f"class {cls.__name__}:"
     for name, entry in sorted(described.items()):
         kind, writable, _ = entry.partition(", writable")
@@ -120,6 +127,40 @@ def class_lines(cls: type) -> Iterator[str]:
         if writable:
             yield f"    @{name}.setter"
             yield f"    def {name}(self, value: {kind}) -> None: ..."
+
+
+def installed_method_lines() -> Iterator[str]:
+    """Tensor's methods that are not written in its class: tilegrad.tensor puts the ops there under their own names."""
+    yield "    def __buffer__(self, flags: Int, /) -> memoryview: ..."
+    yield "    # ops that tilegrad.tensor installs as methods"
+    body = ast.parse(inspect.getsource(Tensor)).body[0].body
+    written = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    written |= {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets}
+    for name, value in sorted(vars(Tensor).items()):
+        if name in written or hasattr(_core.TensorBase, name):
+            continue
+        if isinstance(value, _core.Op):
+            yield f"    def {name}{op_signature(value)}: ..."
+        elif inspect.isfunction(value):
+            yield f"    def {name}{function_signature(value)}: ..."
+
+
+def op_signature(op: _core.Op) -> str:
+    result = "Any" if "tuple" in _core.__signatures__.get(op.kernel.__name__, "") else "Tensor"
+    parameters = [
+        name if default is ... else f"{name}: Any = {default!r}"
+        for name, default in zip(op.params[1:], op.defaults[1:], strict=True)
+    ]
+    return f"({', '.join(['self', *parameters])}) -> {result}"
+
+
+def function_signature(function: types.FunctionType) -> str:
+    whole = inspect.signature(function)
+    parameters = list(whole.parameters.values())
+    parameters[0] = parameters[0].replace(name="self", annotation=parameters[0].empty)
+    result = "Any" if whole.return_annotation is whole.empty else str(whole.return_annotation)
+    text = str(whole.replace(parameters=parameters, return_annotation=whole.empty)).replace("'", "")
+    return re.sub(r"\b(int|float|bool)\b", lambda match: match[0].capitalize(), f"{text} -> {result}")
 
 
 def signature(name: str, function: object) -> str:
@@ -136,7 +177,10 @@ def stub_text() -> str:
     lines = []
     for name, value in sorted(vars(_core).items(), key=lambda item: (not inspect.isclass(item[1]), item[0])):
         if inspect.isclass(value):
-            lines += [*class_lines(value), ""]
+            lines += class_lines(value)
+            if value is _core.TensorBase:
+                lines += installed_method_lines()
+            lines.append("")
         elif callable(value) and not name.startswith("__"):
             lines.append(f"def {name}{signature(name, value)}: ...")
     text = HEADER + "__version__: str\n__signatures__: dict[str, str]\n\n" + "\n".join(lines) + "\n"

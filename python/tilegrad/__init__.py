@@ -10,6 +10,8 @@ imported here.
 """
 
 # isort: skip_file
+import builtins as _builtins
+
 from . import _core
 from ._core import __version__
 from . import dtypes
@@ -51,22 +53,22 @@ sub = subtract = Tensor.sub
 absolute, multiply, div, true_divide, negative, clip, swapaxes = abs, mul, divide, divide, neg, clamp, transpose
 
 
-def is_tensor(value) -> bool:
+def is_tensor(value) -> _builtins.bool:
     """Is this a tensor?"""
     return isinstance(value, _core.TensorBase)
 
 
-def numel(x) -> int:
+def numel(x) -> _builtins.int:
     """The number of elements."""
     return x.numel()
 
 
-def allclose(x, y, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+def allclose(x, y, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> _builtins.bool:
     """Is |x - y| <= atol + rtol * |y| everywhere?"""
     return x.allclose(y, rtol, atol, equal_nan)
 
 
-def equal(x, y) -> bool:
+def equal(x, y) -> _builtins.bool:
     """Same shape and same elements?"""
     return x.equal(y)
 

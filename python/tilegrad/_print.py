@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from . import dtypes
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-_options = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80}
+_options: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80}
 
 
 def set_printoptions(precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None, linewidth: int | None = None, sci_mode: bool | None = None) -> None:

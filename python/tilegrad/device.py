@@ -9,6 +9,8 @@ class device:
     """Where a tensor lives: ``tilegrad.device("cpu")``."""
 
     __slots__ = ("index", "type")
+    index: int | None
+    type: str
 
     def __init__(self, type: Any, index: int | None = None) -> None:
         if isinstance(type, device):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+
 from . import _core
 
 
@@ -10,7 +12,7 @@ class dtype:
 
     __slots__ = ("is_floating_point", "itemsize", "name", "numpy_name")
 
-    def __init__(self, name: str, itemsize: int, is_floating_point: bool, numpy_name: str | None) -> None:
+    def __init__(self, name: str, itemsize: builtins.int, is_floating_point: builtins.bool, numpy_name: str | None) -> None:
         self.name = name
         self.itemsize = itemsize
         self.is_floating_point = is_floating_point
@@ -23,7 +25,7 @@ class dtype:
         return (_by_name, (self.name,))
 
     @property
-    def is_complex(self) -> bool:
+    def is_complex(self) -> builtins.bool:
         return False
 
 
@@ -41,7 +43,6 @@ ALL = (float32, float64, bfloat16, float16, int64, int32, int8, uint8, bool)
 BY_NAME = {d.name: d for d in ALL}
 _core.set_dtypes(ALL)
 
-_bool = type(True)
 
 # PyTorch's short names
 float = float32
@@ -93,7 +94,7 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     return _core.full((1,), 0, a).add(_core.full((1,), 0, b)).dtype
 
 
-def can_cast(source: dtype, target: dtype) -> _bool:
+def can_cast(source: dtype, target: dtype) -> builtins.bool:
     """May a result of dtype `source` be stored in a tensor of dtype `target` by an in-place op?"""
     if target.is_floating_point:
         return True

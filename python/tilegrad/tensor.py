@@ -165,7 +165,7 @@ class Tensor(_core.TensorBase):
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
 
-    def __reduce_ex__(self, protocol: int) -> Any:
+    def __reduce_ex__(self, protocol: Any) -> Any:
         return (_rebuild, (type(self), self.detach().contiguous().float().numpy() if self.dtype is dtypes.bfloat16 else self.detach().contiguous().numpy(), self.dtype, self.requires_grad))
 
     def __deepcopy__(self, memo: dict) -> Tensor:
@@ -417,8 +417,11 @@ def _install_methods() -> None:
         "int": dtypes.int32, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool,
     }.items():  # fmt: skip
         setattr(Tensor, name, _converter(name, dtype))
-    Tensor.clamp_min = lambda self, min: elementwise.clamp(self, min=min)
-    Tensor.clamp_max = lambda self, max: elementwise.clamp(self, max=max)
+    for name, limited in {
+        "clamp_min": lambda self, min: elementwise.clamp(self, min=min),
+        "clamp_max": lambda self, max: elementwise.clamp(self, max=max),
+    }.items():
+        setattr(Tensor, name, limited)
 
 
 def _converter(name: str, dtype: dtypes.dtype) -> Any:

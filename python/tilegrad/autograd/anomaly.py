@@ -130,7 +130,7 @@ def _wire(on: bool) -> None:
     _core.set_callback("on_call", _on_call if on else None)
     module = sys.modules.get("tilegrad.nn.modules.module") or sys.modules.get("tilegrad.nn.module")
     if module is not None and hasattr(module, "_call_tracer"):
-        module._call_tracer = _trace_module if on else None
+        module._call_tracer = _trace_module if on else None  # type: ignore[attr-defined]
 
 
 def _trace_module(name: str, forward: Any, *args: Any, **kwargs: Any) -> Any:

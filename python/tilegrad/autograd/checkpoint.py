@@ -73,7 +73,7 @@ class _Segment:
         everything = inputs + parameters
         wanted = [x for x in everything if x.requires_grad]
         pairs = [(y, dy) for y, dy in zip(outputs, grads) if isinstance(y, _core.TensorBase) and y.requires_grad and dy is not None]
-        found = iter(grad([y for y, _ in pairs], wanted, [dy for _, dy in pairs], create_graph=create_graph, allow_unused=True))
+        found = iter(grad([y for y, _ in pairs], wanted, [dy for _, dy in pairs], create_graph=create_graph, allow_unused=True))  # type: ignore[misc]
         return tuple(next(found) if x.requires_grad else None for x in everything)
 
 

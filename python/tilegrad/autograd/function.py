@@ -17,10 +17,15 @@ class FunctionContext:
 
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
+        self._name = ""
+        self._to_save: tuple[Tensor | None, ...] = ()
         self._saved: tuple = ()
         self._dirty: tuple = ()
         self._non_differentiable: tuple = ()
         self._materialize = True
+        self._positions: tuple = ()  # of the differentiable outputs
+        self._shapes: tuple = ()  # and dtypes of those
+        self._n_inputs = self._n_outputs = 0
         self._outputs: tuple = ()  # saved outputs, connected to the graph again while backward runs
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
@@ -75,7 +80,6 @@ class Function:
         tensors = tuple(a if isinstance(a, _core.TensorBase) else None for a in args)
         context.needs_input_grad = tuple(t is not None and t.requires_grad for t in tensors)
         records = _core.is_grad_enabled() and any(context.needs_input_grad)
-        context._to_save = ()
         previous = _core.set_grad_enabled(False)
         try:
             result = cls.forward(context, *args)
@@ -86,7 +90,7 @@ class Function:
         if records:
             _record(cls, context, args, outputs)
         else:
-            context._saved = tuple((t, t._version if t is not None else 0, None) for t in context._to_save)
+            context._saved = tuple((x, x._version if x is not None else 0, None) for x in context._to_save)
         return outputs if isinstance(result, tuple) else outputs[0]
 
 
@@ -101,7 +105,7 @@ def _record(cls: type, context: FunctionContext, args: tuple, outputs: tuple) ->
     positions = [i for i, o in enumerate(outputs) if isinstance(o, _core.TensorBase) and not any(o is n for n in context._non_differentiable)]
     differentiable = tuple(outputs[i] for i in positions if outputs[i].dtype.is_floating_point)
     slots = {id(o): k for k, o in enumerate(differentiable)}
-    saved = []
+    saved: list[tuple] = []
     for t in context._to_save:
         slot = slots.get(id(t)) if t is not None else None
         # a saved output is kept as an alias: no cycle with the graph it belongs to

@@ -95,7 +95,7 @@ _AFTER = "after accumulation"
 
 
 def run_post_accumulate_hooks(leaf: Tensor) -> None:
-    for hook in list(leaf._hooks.get(_AFTER, {}).values()):
+    for hook in list((leaf._hooks or {}).get(_AFTER, {}).values()):
         hook(leaf)
 
 
@@ -119,4 +119,4 @@ def run_node_hooks(node: Any, dy: Any) -> Any:
 
 
 def run_leaf_hooks(leaf: Tensor, dx: Tensor) -> Tensor:
-    return _call(leaf._hooks, dx)
+    return _call(leaf._hooks or {}, dx)

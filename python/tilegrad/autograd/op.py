@@ -45,7 +45,7 @@ def _parameters(function: Callable) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         given = function.__defaults__ or ()
         defaults = (...,) * (len(names) - len(given)) + given
     else:
-        items = [part.partition("=") for part in function.__text_signature__[1:-1].split(", ")]
+        items = [part.partition("=") for part in function.__text_signature__[1:-1].split(", ")]  # type: ignore[attr-defined]
         names = tuple(name for name, _, _ in items)
         defaults = tuple(_constant(value) if equals else ... for _, equals, value in items)
     return tuple(map(sys.intern, names)), defaults
@@ -112,12 +112,13 @@ class op(_core.Op):
         """The op that writes its result over its first argument, with this op's gradient rules."""
         other = op(kernel, name=name or f"{self.name}_", params=", ".join(self.params), defaults=self.defaults)
         other.set_flags(False, True, False, False)
-        if self.rules is not None:
-            self._copy_rules(other)
+        self._copy_rules(other)
         other.in_place_of = self
         return other
 
     def _copy_rules(self, other: op) -> None:
+        if self.rules is None:
+            return
         joint = len(self.rules) == 1 and len(self.params) != 1
         if joint:
             other.backward(self.rules[0])

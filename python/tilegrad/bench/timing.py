@@ -123,7 +123,7 @@ def function(case: Case, side: str) -> Callable[[], None] | None:
     if not found:
         return None
     exec(f"def call():\n    {found[0]}", found[1])
-    return found[1]["call"]  # type: ignore[no-any-return]
+    return found[1]["call"]
 
 
 def calibrate(run: Callable[[int], float]) -> int:

@@ -6,10 +6,14 @@ gradient clipping and friends in utils/.
 
 from __future__ import annotations
 
-from . import functional, init, parameter, utils
+from . import functional, init, modules, parameter, utils
 from .module import Module
-from .modules import *  # noqa: F403
+from .modules.activation import *  # noqa: F403
+from .modules.container import *  # noqa: F403
+from .modules.dropout import *  # noqa: F403
+from .modules.linear import *  # noqa: F403
+from .modules.loss import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]
-__all__ += modules.__all__  # type: ignore[name-defined]  # noqa: F405
+__all__ += modules.__all__

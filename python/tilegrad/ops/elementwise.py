@@ -219,8 +219,10 @@ floor_, ceil_, round_, trunc_, sign_ = (f.in_place(k) for f, k in ((floor, _core
 clamp_ = clamp.in_place(lambda x, min, max: _core.copy_(x, _clamp_kernel(x, min, max)), name="clamp_")
 
 # --- comparisons and logic: bool results, no gradient
-eq, ne, lt, le, gt, ge = map(op, (_core.eq, _core.ne, _core.lt, _core.le, _core.gt, _core.ge))
-bitwise_and, bitwise_or, bitwise_xor, bitwise_not = map(op, (_core.bitwise_and, _core.bitwise_or, _core.bitwise_xor, _core.bitwise_not))
+eq, ne, lt, le, gt, ge = (op(k) for k in (_core.eq, _core.ne, _core.lt, _core.le, _core.gt, _core.ge))
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not = (
+    op(k) for k in (_core.bitwise_and, _core.bitwise_or, _core.bitwise_xor, _core.bitwise_not)
+)
 bitwise_and_ = bitwise_and.in_place(_core.bitwise_and_)
 bitwise_or_ = bitwise_or.in_place(_core.bitwise_or_)
 bitwise_xor_ = bitwise_xor.in_place(_core.bitwise_xor_)

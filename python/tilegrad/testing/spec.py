@@ -61,7 +61,7 @@ class OpError:
     stands for a line break)."""
 
     call: Callable
-    exception: type
+    exception: type | tuple[type, ...]
     text: str
 
 

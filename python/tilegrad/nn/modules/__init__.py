@@ -7,4 +7,9 @@ from .dropout import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 
-__all__ = [*activation.__all__, *container.__all__, *dropout.__all__, *linear.__all__, *loss.__all__]
+__all__: list[str] = []
+__all__ += activation.__all__
+__all__ += container.__all__
+__all__ += dropout.__all__
+__all__ += linear.__all__
+__all__ += loss.__all__

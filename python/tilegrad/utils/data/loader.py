@@ -177,7 +177,7 @@ class DataLoader:
     def _stream_batches(self) -> Iterator[Any]:
         stream = iter(self.dataset)
         if self.batch_size is None:
-            yield from map(self.collate_fn, stream)  # type: ignore[arg-type]
+            yield from map(self.collate_fn, stream)
             return
         while items := list(itertools.islice(stream, self.batch_size)):
             if len(items) < self.batch_size and self.drop_last:
