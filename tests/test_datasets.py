@@ -24,7 +24,7 @@ FOLDER = Path(datasets.__file__).parent
         (datasets.Wine, (178, 13), 3, 0.13, 1680),
         (datasets.BreastCancer, (569, 30), 2, 0, 4254),
         (datasets.Diabetes, (442, 10), 0, None, None),
-        (lambda: datasets.Diabetes(scaled=False), (442, 10), 0, 0, 301),
+        (lambda: datasets.Diabetes(scaled=False), (442, 10), 0, 1, 301),
     ],
 )
 def test_contents(make, shape, classes, low, high):

@@ -364,7 +364,7 @@ def test_anomaly_mode_names_the_module_path():
         y = model(x) * 0
         with pytest.raises(RuntimeError, match=r"detect_anomaly: the gradient of sqrt") as caught:
             y.sum().backward()
-    assert "in module 1.0" in str(caught.value)
+    assert "in module Sequential.1.0" in str(caught.value)
 
 
 def test_anomaly_mode_off_again():

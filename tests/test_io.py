@@ -119,6 +119,14 @@ def test_shared_tensors_are_written_once_and_stay_shared(tmp_path):
     assert float(back["b"].sum()) == 0 and float(back["c"].sum()) == 0
 
 
+def test_equal_trees_give_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        tg.manual_seed(0)
+        net = nn.Linear(3, 3)
+        tg.save({"model": net.state_dict(), "more": [tg.ones(2, dtype=tg.int64), 1.5]}, tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
 def test_requires_grad_is_kept(tmp_path):
     tg.save([tg.ones(1, requires_grad=True), nn.Parameter(tg.ones(1)), tg.ones(1, requires_grad=True) * 2], tmp_path / "g")
     back = tg.load(tmp_path / "g")

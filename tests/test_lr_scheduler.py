@@ -74,7 +74,7 @@ def test_one_cycle(strategy):
     assert adam.param_groups[0]["betas"] == (0.95, 0.999)
     for _ in range(6):
         schedule.step()
-    with pytest.raises(ValueError, match="Tried to step 7 times. The specified number of total steps is 6"):
+    with pytest.raises(ValueError, match=r"Tried to step 7 times. The specified number of total steps is 6"):
         schedule.step()
 
 

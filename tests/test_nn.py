@@ -1,4 +1,4 @@
-"""nn.Module and the containers: registries, state_dict, moves, hooks, printing, errors."""
+"""nn.Module: registries, state_dict, moves, hooks, printing, errors."""
 
 from __future__ import annotations
 
@@ -121,10 +121,10 @@ def test_parameter():
         (lambda m: setattr(m.fc1, "weight", tg.ones(1)), TypeError, "cannot assign 'Tensor' object as parameter 'weight'"),
         (lambda m: setattr(m, "fc1", 3), TypeError, "cannot assign 'int' object as child module 'fc1'"),
         (lambda m: setattr(m, "steps", 3), TypeError, "cannot assign 'int' object as buffer 'steps'"),
-        (lambda m: m.register_parameter("a.b", None), KeyError, 'parameter name can\'t contain \\\\"."'),
-        (lambda m: m.register_parameter("", None), KeyError, "parameter name can't be empty string"),
+        (lambda m: m.register_parameter("a.b", None), KeyError, r"parameter name can.+t contain .*got: .+a\.b"),
+        (lambda m: m.register_parameter("", None), KeyError, r"parameter name can.+t be empty string"),
         (lambda m: m.register_parameter(3, None), TypeError, "parameter name should be a string, got int"),
-        (lambda m: m.register_parameter("forward", None), KeyError, "attribute 'forward' already exists"),
+        (lambda m: m.register_parameter("forward", None), KeyError, "attribute .forward. already exists"),
         (lambda m: m.register_parameter("p", tg.ones(1)), TypeError, "wrap the tensor in nn.Parameter"),
         (lambda m: m.register_buffer("b", 3), TypeError, "cannot assign 'int' object to buffer 'b'"),
         (lambda m: m.add_module("x", 3), TypeError, "int is not a Module subclass"),
@@ -159,10 +159,12 @@ def test_forgotten_super_init():
         def __init__(self):
             pass
 
-    with pytest.raises(AttributeError, match=r"has no attribute 'anything'; call super..__init__.. first in Lazy"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'anything'; call super\(\).__init__\(\) first in Lazy"):
         Lazy().anything  # noqa: B018
     with pytest.raises(AttributeError, match=r"cannot assign parameters before Module.__init__"):
         Lazy().w = nn.Parameter(tg.ones(1))
+    with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\) first in Lazy"):
+        Lazy()(1)
 
 
 def test_parameter_must_be_a_leaf():
@@ -290,119 +292,6 @@ def test_module_is_freed_without_the_collector():
         gc.enable()
 
 
-# ---- hooks
-
-
-def test_forward_hooks_see_and_change():
-    net, log = nn.Linear(2, 2), []
-    first = net.register_forward_pre_hook(lambda m, args: log.append(("pre", len(args))))
-    second = net.register_forward_hook(lambda m, args, out: log.append(("post", tuple(out.shape))))
-    x = tg.ones(3, 2)
-    net(x)
-    assert log == [("pre", 1), ("post", (3, 2))]
-    first.remove()
-    second.remove()
-    second.remove()
-    net(x)
-    assert len(log) == 2
-    with net.register_forward_pre_hook(lambda m, args: args[0] * 0):
-        assert same(net(x)[0], net.bias)
-    with net.register_forward_hook(lambda m, args, out: out * 0):
-        assert float(net(x).abs().sum()) == 0
-    assert float(net(x).abs().sum()) > 0
-
-
-def test_forward_hooks_with_kwargs_order_and_always_call():
-    class Scale(nn.Module):
-        def forward(self, x, by=1.0):
-            return x * by
-
-    net, log = Scale(), []
-    net.register_forward_pre_hook(lambda m, args, kwargs: (args, {"by": 3.0}), with_kwargs=True)
-    assert net(tg.ones(1), by=2.0).item() == 3.0
-    net.register_forward_hook(lambda m, args, kwargs, out: log.append(kwargs["by"]), with_kwargs=True)
-    net.register_forward_hook(lambda m, args, out: log.append("first"), prepend=True)
-    net(tg.ones(1))
-    assert log == ["first", 3.0]
-    wrong = net.register_forward_pre_hook(lambda m, args, kwargs: 3, with_kwargs=True)
-    with wrong, pytest.raises(RuntimeError, match=r"must return None or a tuple .new_args, new_kwargs., got int"):
-        net(tg.ones(1))
-    failing = nn.Linear(2, 2)
-    failing.register_forward_hook(lambda m, args, out: log.append("always"), always_call=True)
-    with pytest.raises(Exception):  # noqa: B017 - whatever linear raises
-        failing(tg.ones(1, 5))
-    assert log[-1] == "always"
-
-
-def test_full_backward_hook():
-    net, log = nn.Linear(2, 3), []
-    net.register_full_backward_hook(lambda m, dx, dy: log.append((tuple(dx[0].shape), tuple(dy[0].shape))))
-    x = tg.ones(4, 2, requires_grad=True)
-    net(x).sum().backward()
-    assert log == [((4, 2), (4, 3))]
-    assert np.allclose(x.grad.numpy(), np.tile(net.weight.detach().numpy().sum(0), (4, 1)))
-    net.zero_grad()
-    net(tg.ones(4, 2)).sum().backward()  # an input without gradient
-    assert len(log) == 2 if log[-1][0] else True
-    assert np.allclose(net.bias.grad.numpy(), 4.0)
-
-
-def test_full_backward_hook_replaces_the_gradient():
-    net = nn.Linear(2, 3)
-    x = tg.ones(4, 2, requires_grad=True)
-    with net.register_full_backward_hook(lambda m, dx, dy: (dx[0] * 0,)):
-        net(x).sum().backward()
-    assert float(x.grad.abs().sum()) == 0
-    x.grad = None
-    net.zero_grad()
-    with net.register_full_backward_pre_hook(lambda m, dy: (dy[0] * 2,)):
-        net(x).sum().backward()
-    assert np.allclose(net.bias.grad.numpy(), 8.0)
-
-
-def test_call_tracer_names_the_module_path():
-    from tilegrad.nn import module as module_file
-
-    path, seen = [], []
-
-    class Probe(nn.Module):
-        def forward(self, x):
-            seen.append(".".join(path))
-            return x
-
-    class Outer(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = nn.Sequential(Probe(), nn.Sequential(Probe()))
-
-        def forward(self, x):
-            return self.body[1](self.body(x))
-
-    def tracer(name, forward, *args, **kwargs):
-        path.append(name)
-        try:
-            return forward(*args, **kwargs)
-        finally:
-            path.pop()
-
-    module_file._call_tracer = tracer
-    try:
-        Outer()(tg.ones(1))
-    finally:
-        module_file._call_tracer = None
-    assert seen == ["Outer.body.0", "Outer.body.1.0", "Outer.body.1.0"] and path == []
-
-
-def test_anomaly_mode_names_the_module():
-    class Bad(nn.Module):
-        def forward(self, x):
-            return tg.log(x)
-
-    net = nn.Sequential(nn.Identity(), Bad())
-    with tg.autograd.detect_anomaly(), pytest.raises(RuntimeError, match=r"(?s)NaN.*in module Sequential\.1"):
-        net(tg.tensor([-1.0]))
-
-
 # ---- printing
 
 
@@ -422,77 +311,3 @@ def test_repr():
     assert re.match(
         r"ParameterList\(  \(0\): Parameter containing: \[\S*float32 of size 2x3\]\)", repr(nn.ParameterList([tg.ones(2, 3)]))
     )
-
-
-# ---- containers
-
-
-def test_sequential():
-    a, b, c = nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)
-    net = nn.Sequential(a, b, c)
-    x = tg.randn(5, 2)
-    assert same(net(x), c(b(a(x))))
-    assert len(net) == 3 and net[0] is a and net[-1] is c and list(net) == [a, b, c]
-    assert (
-        isinstance(net[:2], nn.Sequential) and list(net[:2]) == [a, b] and list(net[1:].state_dict()) == ["1.weight", "1.bias"]
-    )
-    net.append(nn.Tanh()).extend([nn.Tanh()])
-    net.add_module("last", nn.Identity())
-    assert list(net._modules) == ["0", "1", "2", "3", "4", "last"]
-    net[1] = nn.Tanh()
-    assert isinstance(net[1], nn.Tanh)
-    del net[5]
-    assert net.pop(-1) is not None and len(net) == 4
-    net.insert(0, nn.Identity())
-    assert isinstance(net[0], nn.Identity) and list(net._modules) == ["0", "1", "2", "3", "4"]
-    named = nn.Sequential(OrderedDict(first=a, second=b))
-    assert named.first is a and list(named.state_dict()) == ["first.weight", "first.bias"]
-    assert list(nn.Sequential(a) + nn.Sequential(b)) == [a, b]
-    assert nn.Sequential()(x) is x
-    with pytest.raises(IndexError, match="index 3 is out of range for a container of 2"):
-        named[3]
-    with pytest.raises(TypeError, match="function is not a Module subclass"):
-        nn.Sequential(lambda x: x)
-    with pytest.raises(ValueError, match="add operator supports only objects of Sequential class"):
-        named + [a]  # noqa: RUF005
-
-
-def test_module_list_and_dict():
-    layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
-    assert len(layers) == 3 and len(list(layers.parameters())) == 6 and isinstance(layers[1:], nn.ModuleList)
-    layers += [nn.ReLU()]
-    layers.insert(0, nn.Tanh())
-    assert isinstance(layers[0], nn.Tanh) and isinstance(layers[-1], nn.ReLU) and len(layers + [nn.Tanh()]) == 6  # noqa: RUF005
-    del layers[0]
-    assert list(layers._modules) == ["0", "1", "2", "3"]
-    with pytest.raises(NotImplementedError):
-        layers(1)
-    with pytest.raises(TypeError, match=r"ModuleList.extend should be called with an iterable, got int"):
-        layers.extend(3)
-    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Linear(1, 1)})
-    table["c"] = nn.Tanh()
-    table.update([("d", nn.Tanh())])
-    assert list(table) == ["a", "b", "c", "d"] and "a" in table and len(table) == 4
-    assert isinstance(table.pop("a"), nn.ReLU) and list(table.keys()) == ["b", "c", "d"]
-    with pytest.raises(TypeError, match="called with an iterable of key/value pairs, but got int"):
-        table.update(3)
-
-
-def test_parameter_list_and_dict():
-    values = nn.ParameterList([tg.ones(2), nn.Parameter(tg.zeros(3))])
-    values.append(tg.ones(1))
-    assert len(values) == 3 and all(isinstance(p, nn.Parameter) for p in values)
-    assert list(values.state_dict()) == ["0", "1", "2"] and values[-1] is values[2] and len(values[:2]) == 2
-    values[0] = tg.zeros(2)
-    assert float(values[0].sum()) == 0
-    with pytest.raises(IndexError, match="index 7 is out of range"):
-        values[7]
-    table = nn.ParameterDict({"a": tg.ones(1)})
-    table["b"] = tg.ones(2)
-    assert list(table) == ["a", "b"] and list(table.state_dict()) == ["a", "b"] and isinstance(table["b"], nn.Parameter)
-    del table["a"]
-    assert "a" not in table and len(list(table.parameters())) == 1
-    with pytest.raises(KeyError):
-        table["a"]
-    with pytest.raises(TypeError, match="ParameterDict keys are strings, got int"):
-        table[3] = tg.ones(1)

@@ -90,6 +90,46 @@ def test_adam_and_adamw_match_numpy(options, decoupled):
         np.testing.assert_allclose(a, b, rtol=1e-10)
 
 
+def numpy_adagrad(lr, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, steps=6):
+    params, total = [p.copy() for p in START], [np.full_like(p, initial_accumulator_value) for p in START]
+    for t in range(steps):
+        for i, g in enumerate(gradients(t)):
+            g = g + weight_decay * params[i]
+            total[i] += g * g
+            params[i] -= lr / (1 + t * lr_decay) * g / (np.sqrt(total[i]) + 1e-10)
+    return params
+
+
+def numpy_rmsprop(lr, alpha=0.99, momentum=0.0, centered=False, maximize=False, steps=6):
+    params = [p.copy() for p in START]
+    v, mean, buffer = ([np.zeros_like(p) for p in START] for _ in range(3))
+    for t in range(steps):
+        for i, g in enumerate(gradients(t)):
+            g = -g if maximize else g
+            v[i] = alpha * v[i] + (1 - alpha) * g * g
+            mean[i] = alpha * mean[i] + (1 - alpha) * g
+            change = g / (np.sqrt(v[i] - mean[i] ** 2 if centered else v[i]) + 1e-8)
+            buffer[i] = momentum * buffer[i] + change
+            params[i] -= lr * buffer[i]
+    return params
+
+
+@pytest.mark.parametrize(
+    ("make", "reference", "options"),
+    [
+        (optim.Adagrad, numpy_adagrad, {}),
+        (optim.Adagrad, numpy_adagrad, {"lr_decay": 0.1, "weight_decay": 0.2, "initial_accumulator_value": 0.5}),
+        (optim.RMSprop, numpy_rmsprop, {}),
+        (optim.RMSprop, numpy_rmsprop, {"alpha": 0.9, "momentum": 0.8, "maximize": True}),
+        (optim.RMSprop, numpy_rmsprop, {"alpha": 0.5, "centered": True}),
+    ],
+)
+def test_adagrad_and_rmsprop_match_numpy(make, reference, options):
+    got, _, _ = run(lambda p: make(p, lr=0.05, **options))
+    for a, b in zip(got, reference(0.05, **options), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
 @pytest.mark.parametrize(("dtype", "rtol"), [(tg.float32, 1e-5), (tg.float16, 2e-2), (tg.bfloat16, 1e-1)])
 def test_other_dtypes(dtype, rtol):
     for make, expected in (
@@ -216,6 +256,11 @@ def used():
         (lambda p: optim.Adam([p], betas=(0.9, -1)), ValueError, "Invalid beta parameter at index 1: -1"),
         (lambda p: optim.Adam([p], eps=-1), ValueError, "Invalid epsilon value: -1"),
         (lambda p: optim.AdamW([p], weight_decay=-1), ValueError, "Invalid weight_decay value: -1"),
+        (lambda p: optim.Adagrad([p], lr_decay=-1), ValueError, "Invalid lr_decay value: -1"),
+        (lambda p: optim.Adagrad([p], initial_accumulator_value=-1), ValueError, "Invalid initial_accumulator_value value"),
+        (lambda p: optim.RMSprop([p], alpha=-1), ValueError, "Invalid alpha value: -1"),
+        (lambda p: optim.RMSprop([p], momentum=-1), ValueError, "Invalid momentum value: -1"),
+        (lambda p: optim.RMSprop([p], lr=-1), ValueError, "Invalid learning rate: -1"),
         (lambda p: optim.SGD([p], 0.1).add_param_group([p]), TypeError, "param_group must be a dict, but got list"),
         (
             lambda p: optim.Optimizer([p], {"lr": optim.optimizer.required}),

@@ -351,7 +351,7 @@ def test_unknown_option_names_the_nearest(run):
         run(device="warp")
     with pytest.raises(RecipeError, match="seed=-1: 0 or more is needed"):
         run(seed=-1)
-    with pytest.raises(RecipeError, match="cannot make a run folder in .*Not a directory"):
+    with pytest.raises(RecipeError, match=r"cannot make a run folder in .*Not a directory"):
         run(out=__file__)
 
 

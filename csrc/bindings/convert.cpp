@@ -89,7 +89,7 @@ std::deque<Bound>& all_bound() {
 }
 }  // namespace
 
-Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<const char*>& types, const char* result) {
+Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<std::string>& types, const char* result) {
   Bound& b = all_bound().emplace_back();
   b.name = name;
   std::string text = parameters, typed = "(";
@@ -101,7 +101,7 @@ Bound& new_bound(const char* name, const char* parameters, const char* doc, cons
     const size_t equals = parameter.find('=');
     b.parameters.push_back(parameter.substr(0, equals));
     typed += (i ? ", " : "") + b.parameters.back() + ": " + types[i];
-    if (equals != std::string::npos) typed += (parameter.substr(equals + 1) == "None" ? " | None = " : " = ") + parameter.substr(equals + 1);
+    if (equals != std::string::npos) typed += " = " + parameter.substr(equals + 1);
   }
   b.signature = typed + ") -> " + result;
   b.document = b.name + "(" + text + ")\n--\n\n" + doc;

@@ -132,12 +132,15 @@ template <> struct Convert<std::vector<ops::IndexEntry>> {
   static std::vector<ops::IndexEntry> from(P key);
 };
 template <class T> struct Convert<std::optional<T>> {
-  static constexpr const char* name = Convert<T>::name;
   static std::optional<T> from(P o) {
     if (o == Py_None) return std::nullopt;
     return Convert<T>::from(o);
   }
 };
+
+// What an argument is, for the type stub.
+template <class T> struct TypeName { static std::string text() { return Convert<T>::name; } };
+template <class T> struct TypeName<std::optional<T>> { static std::string text() { return TypeName<T>::text() + " | None"; } };
 
 inline P to_python(Array&& a) { return make_tensor(std::move(a)); }
 inline P to_python(bool b) { return PyBool_FromLong(b); }
@@ -158,7 +161,7 @@ template <class R> constexpr const char* result_name() {
   else return "Any";
 }
 
-// Lets other Python threads run, when the work is worth the hand-over (ruling 22).
+// Lets other Python threads run, when the work is worth the hand-over.
 class ReleaseGil {
  public:
   explicit ReleaseGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
@@ -188,7 +191,7 @@ struct Bound {
   std::string signature;                // "(x: Tensor, dim: int = -1) -> Tensor"
   PyMethodDef method{};
 };
-Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<const char*>& types, const char* result);
+Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<std::string>& types, const char* result);
 void add_bound(P module);
 
 template <auto function, int64_t gil_threshold> struct Caller;
@@ -230,7 +233,7 @@ template <class R, class... A, R (*function)(A...), int64_t gil_threshold> struc
     }
   }
   static void bind(const char* name, const char* parameters, const char* doc) {
-    bound = &new_bound(name, parameters, doc, {Convert<std::remove_cvref_t<A>>::name...}, result_name<R>());
+    bound = &new_bound(name, parameters, doc, {TypeName<std::remove_cvref_t<A>>::text()...}, result_name<R>());
     bound->method.ml_meth = reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call));
     bound->method.ml_flags = METH_FASTCALL;
   }

@@ -155,7 +155,7 @@ int record_function(Op* op, P context, P inputs, P outputs) {
   return record(op, nullptr, &PyTuple_GET_ITEM(outputs, 0), n_outputs, n);
 }
 
-// --- views and in-place changes (rulings 17-21)
+// --- views and in-place changes
 namespace {
 P window_of(Tensor* view) {
   const Array &b = view->base->array, &v = view->array;

@@ -247,7 +247,13 @@ int set_requires_grad(Tensor* t, P v, void*) {
   t->requires_grad = on;
   return 0;
 }
-P get_grad(Tensor* t, void*) { return Py_NewRef(t->grad ? t->grad : Py_None); }
+P get_grad(Tensor* t, void*) {
+  if (t->grad) return Py_NewRef(t->grad);
+  if (t->node && !t->node->hooks &&
+      PyErr_WarnEx(PyExc_UserWarning, "the .grad of a tensor that is not a leaf is read; backward() fills it only after retain_grad()", 1) < 0)
+    return nullptr;
+  Py_RETURN_NONE;
+}
 int set_grad(Tensor* t, P v, void*) {
   if (!v || v == Py_None) {
     Py_CLEAR(t->grad);
@@ -283,6 +289,15 @@ int set_data(Tensor* t, P v, void*) {  // x.data = y: x takes y's memory; x keep
 P tensor_numel(Tensor* t, P) { return PyLong_FromLongLong(t->array.numel()); }
 P tensor_contiguous_p(Tensor* t, P) { return PyBool_FromLong(t->array.contiguous()); }
 P tensor_detach(Tensor* t, P) { return alias_of(t, false); }
+P tensor_detach_(Tensor* t, P) {
+  if (t->base) {
+    PyErr_SetString(PyExc_RuntimeError, "detach_: a view cannot be detached in place from its base; use detach()");
+    return nullptr;
+  }
+  Py_CLEAR(t->node);
+  t->requires_grad = false;
+  return Py_NewRef(reinterpret_cast<P>(t));
+}
 P tensor_data_ptr(Tensor* t, P) { return PyLong_FromVoidPtr(t->array.data()); }
 
 PyMethodDef tensor_methods[] = {
@@ -290,6 +305,7 @@ PyMethodDef tensor_methods[] = {
     {"numel", reinterpret_cast<PyCFunction>(tensor_numel), METH_NOARGS, "The number of elements."},
     {"is_contiguous", reinterpret_cast<PyCFunction>(tensor_contiguous_p), METH_NOARGS, "Do the elements lie in memory in row-major order without gaps?"},
     {"detach", reinterpret_cast<PyCFunction>(tensor_detach), METH_NOARGS, "The same memory without history; gradients stop here."},
+    {"detach_", reinterpret_cast<PyCFunction>(tensor_detach_), METH_NOARGS, "Cuts this tensor from its history and returns it."},
     {"data_ptr", reinterpret_cast<PyCFunction>(tensor_data_ptr), METH_NOARGS, "The address of the first element."},
     {}};
 #define TG_GETTER(name, f, doc) {name, reinterpret_cast<getter>(f), nullptr, doc, nullptr}

@@ -9,7 +9,7 @@ namespace tg {
 
 struct Context {
   int threads = 1;
-  bool forked = false;                   // this process was forked from one that ran kernels: it stays on one thread (ruling 25)
+  bool forked = false;                   // this process was forked from one that ran kernels: it stays on one thread
   const KernelTable* cpu = nullptr;      // the table of the chosen instruction set
 };
 

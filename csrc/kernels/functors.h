@@ -47,9 +47,9 @@ TG_UNARY(trunc, OnNumbers, return trunc(x);)
 TG_UNARY(round, OnNumbers, return round(x);)  // half to even
 TG_UNARY(relu, OnNumbers, return max(x, constant<V>(0));)
 TG_UNARY(bitwise_not, OnBits, return ~x;)
-TG_UNARY(sign, OnNumbers,  // NaN and zero answer themselves
+TG_UNARY(sign, OnNumbers,  // 0 for NaN, as in PyTorch
   const V zero = constant<V>(0);
-  return select(x > zero, constant<V>(1), select(x < zero, constant<V>(-1), x));)
+  return select(x > zero, constant<V>(1), select(x < zero, constant<V>(-1), zero));)
 
 TG_UNARY(sqrt, OnFloats, return sqrt(x);)
 TG_UNARY(rsqrt, OnFloats, return constant<V>(1) / sqrt(x);)

@@ -54,6 +54,11 @@ Operand in_dtype(const Operand& x, DType dtype, Array& converted) {
   return Operand{Operand::tensor, &converted, {}};
 }
 
+bool has_zero(const Operand& x) {
+  if (x.kind != Operand::tensor) return x.number.integer == 0;
+  return !*reduce(ReduceOp::all, *x.array, std::nullopt, false).as<bool>();
+}
+
 DType binary_dtype(BinaryOp op, const Operand& x, const Operand& y) {
   DType dtype = result_type(x, y);
   if (needs_float(op) && !is_floating(dtype)) dtype = DType::f32;
@@ -61,8 +66,7 @@ DType binary_dtype(BinaryOp op, const Operand& x, const Operand& y) {
   if (op == BinaryOp::sub)
     check(dtype != DType::b8, ErrorKind::type, "sub: bool tensors cannot be subtracted; use logical_xor (^) or logical_not (~)");
   const bool divides = op == BinaryOp::floor_divide || op == BinaryOp::remainder;
-  if (divides && y.kind != Operand::tensor && !is_floating(dtype))
-    check(y.number.integer != 0, ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
+  if (divides && !is_floating(dtype)) check(!has_zero(y), ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
   if (op == BinaryOp::pow && y.kind == Operand::integer && !is_floating(dtype))
     check(y.number.integer >= 0, ErrorKind::runtime, "pow: an integer tensor to the negative power {}; use a float tensor", y.number.integer);
   return dtype;
@@ -120,6 +124,7 @@ DType result_type(const Operand& x, const Operand& y) {
 }
 
 Array unary(UnaryOp op, const Array& x) {
+  check(op != UnaryOp::bitwise_not || !is_floating(x.dtype), ErrorKind::type, "bitwise_not: expected integer or bool tensors, got {}", x.dtype);
   const DType dtype = needs_float(op) && !is_floating(x.dtype) ? DType::f32 : x.dtype;
   Array converted;
   const Operand in = in_dtype(Operand{Operand::tensor, &x, {}}, dtype, converted);

@@ -49,7 +49,8 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: Any = Non
         raise TypeError("save: tilegrad does not write pickles; leave pickle_module out")
     writer = _Writer()
     tree = writer.encode(obj, "")
-    metadata = {_TREE: json.dumps(tree, allow_nan=False, separators=(",", ":")), "format": "pt"}
+    # one entry only: safetensors writes several in a random order, and equal trees should give equal bytes
+    metadata = {_TREE: json.dumps(tree, allow_nan=False, separators=(",", ":"))}
     if hasattr(f, "write"):
         from safetensors import serialize
 
@@ -69,12 +70,15 @@ def _write_atomically(path: str | bytes, writer: _Writer, metadata: dict[str, st
         raise IsADirectoryError(f"save: {target!r} is a folder; give the name of a file in it")
     temporary = f"{target}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
+        with open(temporary, "xb") as file:  # made here so that it gets the usual permissions
+            mode = os.stat(target if os.path.exists(target) else file.fileno()).st_mode & 0o777
         try:
             serialize_file(writer.specs(), temporary, metadata=metadata)
         except SafetensorError as error:
             raise OSError(f"save: cannot write {target!r}: {error}") from error
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
     finally:
         if os.path.exists(temporary):
@@ -172,7 +176,7 @@ def _bytes_of(tensor: Tensor) -> tuple[np.ndarray, str]:
     tensor = tensor.detach().cpu()
     if tensor.dtype == tg.bfloat16:  # NumPy has none: a bfloat16 is the upper half of the equal float32
         wide = np.ascontiguousarray(tensor.to(tg.float32).numpy()).reshape(tuple(tensor.shape))
-        return (wide.view(np.uint32) >> 16).astype(np.uint16), "bfloat16"
+        return np.asarray(wide.view(np.uint32) >> 16).astype(np.uint16), "bfloat16"
     array = tensor.numpy()
     return np.ascontiguousarray(array).reshape(array.shape), array.dtype.name
 
@@ -229,16 +233,16 @@ def load(
 def _parse(data: bytes, where: str) -> tuple[dict[str, dict], dict[str, str]]:
     from safetensors import SafetensorError, deserialize
 
-    if data[:4] == b"PK\x03\x04" or data[:2] == b"\x80\x02":
-        raise ValueError(
-            f"load: {where} is a PyTorch (pickle) checkpoint, which tilegrad does not read because pickles run code; convert "
-            "it where PyTorch is installed: safetensors.torch.save_file(torch.load(path), new_path)"
-        )
     if not data:
         raise ValueError(f"load: {where} is empty; was the program that wrote it stopped? Use another checkpoint")
     try:
         tensors = dict(deserialize(data))
     except SafetensorError as error:
+        if data[:4] == b"PK\x03\x04" or (data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05"):
+            raise ValueError(
+                f"load: {where} is a PyTorch (pickle) checkpoint, which tilegrad does not read because pickles run code; "
+                "convert it where PyTorch is installed: safetensors.torch.save_file(torch.load(path), new_path)"
+            ) from None
         raise ValueError(
             f"load: {where} is not a complete safetensors file ({error}); it is truncated, damaged or of another format. "
             "Copy it again or use another checkpoint"
@@ -269,7 +273,7 @@ class _Reader:
             entry = self._stored[name]
             if entry["dtype"] == "BF16":
                 half = np.frombuffer(entry["data"], dtype=np.uint16).reshape(entry["shape"])
-                wide = (half.astype(np.uint32) << 16).view(np.float32)
+                wide = np.asarray(half.astype(np.uint32) << 16).view(np.float32)
                 tensor = tg.from_numpy(wide).to(tg.bfloat16)
             else:
                 array = self.array(name)

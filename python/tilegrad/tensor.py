@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from . import _core, dtypes
 from .autograd import engine, hooks
 from .device import CPU, device, require_cpu
-from .ops import creation, elementwise, index, matmul, reduce, shape, softmax
+from .ops import creation, elementwise, index, shape
 from .random import fill_integers, fill_normal, fill_uniform
 
 
@@ -56,12 +57,9 @@ class Tensor(_core.TensorBase):
         self.requires_grad = requires_grad
         return self
 
-    def detach_(self) -> Tensor:
-        """Cuts this tensor from its history."""
-        raise RuntimeError("detach_: not supported; use x = x.detach()")
-
     register_hook = hooks.register_hook
     retain_grad = hooks.retain_grad
+    register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
 
     @property
     def retains_grad(self) -> bool:
@@ -391,18 +389,19 @@ def _rebuild(cls: type, array: np.ndarray, dtype: dtypes.dtype, requires_grad: b
 def _install_methods() -> None:
     """Ops that are methods under their own name."""
     families = {
-        elementwise: """sub mul mul_ divide div_ neg neg_ floor_divide floor_divide_ remainder remainder_ pow pow_ maximum minimum clamp clamp_
+        "elementwise": """sub mul mul_ divide div_ neg neg_ floor_divide floor_divide_ remainder remainder_ pow pow_ maximum minimum clamp clamp_
             abs abs_ sign sign_ square square_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log_ log1p log2 sin cos tanh
             tanh_ sigmoid sigmoid_ relu relu_ softplus erf floor floor_ ceil ceil_ round round_ trunc trunc_ atan2 eq ne lt le gt ge logical_and
             logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite masked_fill_ fill_""",
-        reduce: "sum mean prod amax amin max min argmax argmin any all var std logsumexp norm",
-        shape: """reshape permute transpose expand broadcast_to squeeze unsqueeze t flatten unflatten movedim split chunk unbind repeat tile
+        "reduce": "sum mean prod amax amin max min argmax argmin any all var std logsumexp norm",
+        "shape": """reshape permute transpose expand broadcast_to squeeze unsqueeze t flatten unflatten movedim split chunk unbind repeat tile
             tril triu as_strided diagonal diag""",
-        index: "select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add scatter_add_",
-        matmul: "matmul mm bmm mv dot outer addmm",
-        softmax: "softmax log_softmax",
+        "index": "select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add scatter_add_",
+        "matmul": "matmul mm bmm mv dot outer addmm",
+        "softmax": "softmax log_softmax",
     }
-    for module, names in families.items():
+    for family, names in families.items():
+        module = sys.modules[f"tilegrad.ops.{family}"]
         for name in names.split():
             if name not in Tensor.__dict__:
                 setattr(Tensor, name, getattr(module, name))

@@ -7,8 +7,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
@@ -20,6 +23,22 @@ enabled = False  # read by the engine on every node
 _check_inf = False
 _check_forward = True
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+class _Depth(threading.local):
+    depth = 0
+
+
+_running_backward = _Depth()  # rules are ops too: while they run, check_gradients is what judges
+
+
+@contextlib.contextmanager
+def during_backward() -> Iterator[None]:
+    _running_backward.depth += 1
+    try:
+        yield
+    finally:
+        _running_backward.depth -= 1
+
 
 # Dotted names of the modules being called, outermost first; nn.Module pushes and pops while anomaly mode is on.
 module_path: list[str] = []
@@ -50,7 +69,7 @@ def _on_record(node: Any) -> None:
 
 
 def _on_call(op: Any, out: Any) -> None:
-    if not _check_forward:
+    if not _check_forward or _running_backward.depth:
         return
     for t in out if isinstance(out, tuple) else (out,):
         found = _bad(t)
@@ -83,7 +102,7 @@ class detect_anomaly:
         global enabled, _check_inf, _check_forward
         self.previous = (enabled, _check_inf, _check_forward)
         enabled, _check_inf, _check_forward = self.settings
-        _wire(True)
+        _wire(enabled)
 
     def __exit__(self, *_: object) -> None:
         global enabled, _check_inf, _check_forward
@@ -91,11 +110,15 @@ class detect_anomaly:
         _wire(enabled)
 
 
-def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
-    """Switches anomaly mode for the rest of the program."""
-    global enabled
-    enabled = bool(mode) and check_nan
-    _wire(bool(mode))
+class set_detect_anomaly(detect_anomaly):
+    """Switches anomaly mode at once; in a ``with`` statement it is put back at the end."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        super().__init__(bool(mode) and check_nan)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        pass
 
 
 def is_anomaly_enabled() -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from . import anomaly
-from .hooks import run_leaf_hooks, run_node_hooks
+from .hooks import run_leaf_hooks, run_node_hooks, run_post_accumulate_hooks
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -60,9 +60,12 @@ class _Run:
                     slots[slot] = dy if node.n_outputs == 1 else dy[slot]
                 if needed is not None and not _leads_on(node, needed):
                     continue
-            dxs = node.apply(dy)  # checks the saved values and calls the rules
             if anomaly.enabled:
+                with anomaly.during_backward():
+                    dxs = node.apply(dy)
                 anomaly.check_gradients(node, dxs)
+            else:
+                dxs = node.apply(dy)  # checks the saved values and calls the rules
             edges = node.edges
             if node.slots is not None:  # an input is one of several outputs of its node
                 for edge, slot, dx in zip(edges, node.slots, dxs):
@@ -129,6 +132,8 @@ def _accumulate(leaf: Tensor, dx: Tensor, create_graph: bool) -> None:
         leaf.grad = have + dx
     else:
         _core.add_(have, dx)
+    if leaf._hooks is not None:
+        run_post_accumulate_hooks(leaf)
 
 
 def backward(

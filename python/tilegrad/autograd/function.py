@@ -168,7 +168,8 @@ def once_differentiable(backward: Callable) -> Callable:
         if not previous:
             return out
         outputs = out if isinstance(out, tuple) else (out,)
-        refused = tuple(o if o is None else _Refuse.apply(o, *[g for g in grads if g is not None]) for o in outputs)
+        sources = [g for g in grads if g is not None] + [t for t, _, _ in ctx._saved if t is not None]
+        refused = tuple(o if o is None else _Refuse.apply(o, *sources) for o in outputs)
         return refused if isinstance(out, tuple) else refused[0]
 
     return once

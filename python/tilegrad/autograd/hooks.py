@@ -75,8 +75,34 @@ def retain_grad(tensor: Tensor) -> None:
     node.hooks.setdefault(tensor.output_nr, {})[f"retain_grad {id(tensor)}"] = keep
 
 
+def register_post_accumulate_grad_hook(tensor: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
+    """Calls ``hook(tensor)`` after backward() has added to the ``.grad`` of a leaf.
+
+    Raises:
+        RuntimeError: the tensor is not a leaf that requires grad.
+    """
+    if not tensor.requires_grad or not tensor.is_leaf:
+        raise RuntimeError("register_post_accumulate_grad_hook: expected a leaf tensor that requires grad")
+    if tensor._hooks is None:
+        tensor._hooks = {}
+    hooks = tensor._hooks.setdefault(_AFTER, {})
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+_AFTER = "after accumulation"
+
+
+def run_post_accumulate_hooks(leaf: Tensor) -> None:
+    for hook in list(leaf._hooks.get(_AFTER, {}).values()):
+        hook(leaf)
+
+
 def _call(hooks: dict, dy: Tensor) -> Tensor:
-    for hook in list(hooks.values()):
+    for key, hook in list(hooks.items()):
+        if key == _AFTER:
+            continue
         replaced = hook(dy)
         if replaced is None:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,14 +79,34 @@ class set_grad_enabled(_Mode):
         return set_grad_enabled(self.mode)
 
 
+_inference = threading.local()
+
+
+def is_inference_mode_enabled() -> bool:
+    """Is this thread inside ``inference_mode``?"""
+    return getattr(_inference, "depth", 0) > 0
+
+
 class inference_mode(_Mode):
     """As ``no_grad``; tilegrad's tensors have no further state that inference could save."""
 
-    def __init__(self, mode: bool = True) -> None:
+    def __new__(cls, mode: Any = True) -> Any:
+        self = super().__new__(cls)
+        if callable(mode):
+            self.mode = False
+            return self(mode)
+        return self
+
+    def __init__(self, mode: Any = True) -> None:
         self.mode = not mode
 
     def __enter__(self) -> None:
         self.previous = _core.set_grad_enabled(_core.is_grad_enabled() and self.mode)
+        _inference.depth = getattr(_inference, "depth", 0) + (not self.mode)
+
+    def __exit__(self, *_: object) -> None:
+        _inference.depth -= not self.mode
+        super().__exit__()
 
     def _again(self) -> _Mode:
         return inference_mode(not self.mode)

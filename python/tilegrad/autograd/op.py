@@ -64,11 +64,11 @@ class op(_core.Op):
     def __new__(cls, kernel: Callable, **_: Any) -> op:
         return _core.Op.__new__(cls)
 
-    def __init__(self, kernel: Callable, *, name: str = "", params: str = "", view: bool = False, many: bool = False) -> None:
-        names, defaults = _parameters(kernel)
+    def __init__(self, kernel: Callable, *, name: str = "", params: str = "", defaults: tuple | None = None, view: bool = False, many: bool = False) -> None:
+        names, own = _parameters(kernel)
         if params:
             names = tuple(sys.intern(p) for p in params.split(", "))
-        super().__init__(name or kernel.__name__, kernel, names, defaults)
+        super().__init__(name or kernel.__name__, kernel, names, own if defaults is None else defaults)
         self.__doc__ = kernel.__doc__
         self.set_flags(view, False, many, False)
         self._flags = (view, many)
@@ -110,7 +110,7 @@ class op(_core.Op):
 
     def in_place(self, kernel: Callable, name: str = "") -> op:
         """The op that writes its result over its first argument, with this op's gradient rules."""
-        other = op(kernel, name=name or f"{self.name}_", params=", ".join(self.params))
+        other = op(kernel, name=name or f"{self.name}_", params=", ".join(self.params), defaults=self.defaults)
         other.set_flags(False, True, False, False)
         if self.rules is not None:
             self._copy_rules(other)

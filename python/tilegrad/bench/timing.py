@@ -3,7 +3,7 @@
 * Ours and the peer alternate in one process, with the same number of threads, so that both meet the same neighbours.
 * Beside every sample the FMA peak is probed. A sample taken while the probe was well under the best one of the run is
   thrown away: something else was on the CPU.
-* Medians, not minima; and the peer is compared with itself to know how much of a difference is noise (ruling 35).
+* Medians, not minima; and the peer is compared with itself to know how much of a difference is noise.
 """
 
 from __future__ import annotations

@@ -97,8 +97,11 @@ def show(output: Output, verdicts: Sequence[Verdict], device: str, seconds: floa
     for line in table(("op", *dtypes), rows, right=range(1, len(dtypes) + 1)):
         output.say(line)
     failed = [v for v in verdicts if v.problem]
-    for verdict in failed:
-        output.say(f"FAILED {verdict.problem}")
+    for op in dict.fromkeys(v.op for v in failed):  # one line per op: its dtypes mostly fail for one reason
+        first, *others = [v for v in failed if v.op == op]
+        output.say(f"FAILED {first.problem}" + (f"  (also {', '.join(v.dtype for v in others)})" if others else ""))
     samples = sum(v.samples for v in verdicts)
-    verdict_text = f"{len(failed)} FAILED" if failed else "all agree with NumPy"
-    output.say(f"{len(ops)} ops, {samples} samples, {seconds_text(seconds)}: {verdict_text}")
+    bad = len({v.op for v in failed})
+    output.say(
+        f"{len(ops)} ops, {samples} samples, {seconds_text(seconds)}: {f'{bad} FAILED' if bad else 'all agree with NumPy'}"
+    )

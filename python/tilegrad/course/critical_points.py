@@ -144,6 +144,7 @@ def gradient(cost: Callable[[Any], Any], point: Any) -> np.ndarray:
     """The gradient of ``cost`` at ``point`` as an array."""
     theta = point.detach().clone().requires_grad_()
     (slope,) = tg.autograd.grad(cost(theta), theta)
+    assert slope is not None
     return slope.numpy()
 
 

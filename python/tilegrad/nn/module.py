@@ -67,23 +67,32 @@ class Module(StateDictMixin):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if _call_tracer is not None:
             return traced_call(_call_tracer, self, args, kwargs)
-        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+        d = self.__dict__  # one look-up through __getattr__'s machinery instead of four
+        try:
+            hooked = d["_forward_hooks"] or d["_forward_pre_hooks"] or d["_backward_hooks"] or d["_backward_pre_hooks"]
+        except KeyError:
+            raise AttributeError(_no_init(self)) from None
+        if hooked:
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
     # ---- attributes
 
     def __getattr__(self, name: str) -> Any:
-        # Only reached when the instance and its class have no such attribute.
+        # Only reached when the instance and its class have no such attribute. Written out: forward comes here for every
+        # weight, so it should cost little.
         attributes = self.__dict__
-        for registry in _REGISTRIES:
-            entries = attributes.get(registry)
-            if entries is not None and name in entries:
+        if "_parameters" in attributes:
+            entries = attributes["_parameters"]
+            if name in entries:
                 return entries[name]
-        if "_parameters" not in attributes:
-            hint = f"; call super().__init__() first in {type(self).__name__}.__init__"
-        else:
-            hint = ""
+            entries = attributes["_modules"]
+            if name in entries:
+                return entries[name]
+            entries = attributes["_buffers"]
+            if name in entries:
+                return entries[name]
+        hint = "" if "_parameters" in attributes else f"; {_no_init(self)}"
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'{hint}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -124,10 +133,7 @@ class Module(StateDictMixin):
     def _entries(self, registry: str, kind: str) -> dict:
         entries = self.__dict__.get(registry)
         if entries is None:
-            raise AttributeError(
-                f"cannot assign {kind} before Module.__init__() call: "
-                f"call super().__init__() first in {type(self).__name__}.__init__"
-            )
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call: {_no_init(self)}")
         return entries
 
     def _forget(self, name: str, keep: str) -> None:
@@ -359,9 +365,8 @@ class Module(StateDictMixin):
                 continue
             if set_to_none:
                 parameter.grad = None
-            else:
-                with tg.no_grad():
-                    parameter.grad.detach_().zero_()
+            else:  # a fresh tensor: the old one may belong to a graph (create_graph)
+                parameter.grad = tg.zeros_like(parameter.grad)
 
     # ---- printing
 
@@ -380,6 +385,10 @@ class Module(StateDictMixin):
         if extra and len(lines) == 1 and not self._modules:
             return f"{self._get_name()}({extra})"
         return f"{self._get_name()}(" + ("\n  " + "\n  ".join(lines) + "\n" if lines else "") + ")"
+
+
+def _no_init(module: Module) -> str:
+    return f"call super().__init__() first in {type(module).__name__}.__init__"
 
 
 def _type_name(value: Any) -> str:

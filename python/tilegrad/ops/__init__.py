@@ -1,8 +1,13 @@
-"""The ops: each with its gradient rule, one file per family. Every public one is also here: ``tilegrad.ops.linear``."""
+"""The ops: each with its gradient rule, one file per family.
+
+A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the op); ops whose name is not a file's are here too:
+``ops.linear``, ``ops.relu``.
+"""
 
 from . import creation, elementwise, index, loss, matmul, reduce, shape, softmax
 
-_FAMILIES = (creation, elementwise, index, loss, matmul, reduce, shape, softmax)
+__all__ = ["creation", "elementwise", "index", "loss", "matmul", "reduce", "shape", "softmax"]
+_FAMILIES = (elementwise, reduce, shape, index, matmul, softmax, loss, creation)
 
 
 def __getattr__(name):

@@ -336,7 +336,13 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False)
 
 
 def bernoulli(p, *, generator=None):
-    """0 or 1 with probability p elementwise, in p's dtype."""
+    """0 or 1 with probability p elementwise, in p's dtype.
+
+    Raises:
+        RuntimeError: a probability outside [0, 1].
+    """
+    if p.numel() and not bool(((p.detach() >= 0) & (p.detach() <= 1)).all()):
+        raise RuntimeError(f"bernoulli: probabilities must lie in [0, 1], got values from {p.min().item():g} to {p.max().item():g}")
     return _core.cast(rand(p.shape, generator=generator, dtype=dtypes.float32) < p.detach(), p.dtype)
 
 

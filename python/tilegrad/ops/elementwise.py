@@ -253,7 +253,7 @@ def isnan(x):
 
 def isinf(x):
     """True where x is inf or -inf."""
-    return abs(x) == float("inf")
+    return abs(x) == float("inf") if x.dtype.is_floating_point else x != x
 
 
 def isfinite(x):
@@ -272,7 +272,9 @@ def _masked_fill_kernel(x, mask, value):
     """x with `value` where the mask holds."""
     if isinstance(value, _core.TensorBase) and value.ndim:
         raise RuntimeError(f"masked_fill: expected a number or a 0-d tensor as value, got shape {value.shape}")
-    return _core.where(mask, _core.cast(value, x.dtype) if isinstance(value, _core.TensorBase) else value, x)
+    if not isinstance(value, _core.TensorBase) or value.dtype is not x.dtype:
+        value = _core.full((), value, x.dtype) if not isinstance(value, _core.TensorBase) else _core.cast(value, x.dtype)
+    return _core.where(mask, value, x)
 
 
 masked_fill = op(_masked_fill_kernel, name="masked_fill").backward(

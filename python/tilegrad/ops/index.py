@@ -285,7 +285,10 @@ _core.set_callback("setitem", setitem)
 
 def masked_select(x, mask):
     """The elements of x where the mask holds, as a vector."""
-    return getitem(broadcast_to(x, mask.shape) if x.shape != mask.shape else x, mask)
+    if x.shape != mask.shape:
+        shape = (_core.full(x.shape, 0, mask.dtype) | mask).shape
+        x, mask = broadcast_to(x, shape), broadcast_to(mask, shape)
+    return getitem(x, mask)
 
 
 def flip(x, dims):

@@ -108,6 +108,12 @@ def cross_entropy(
         raise RuntimeError(f"cross_entropy: expected int64 class numbers or floating probabilities as target, got {target.dtype}")
     logits, rows = _rows("cross_entropy", input, target)
     losses, _ = _cross_entropy(logits, rows, weight, ignore_index, label_smoothing)
+    if losses.dtype is not input.dtype:  # 16-bit logits: the sum runs in float32
+        return cast(_finish(losses, target, rows, weight, ignore_index, reduction), input.dtype)
+    return _finish(losses, target, rows, weight, ignore_index, reduction)
+
+
+def _finish(losses, target, rows, weight, ignore_index, reduction):
     if reduction == "none":
         return reshape_op(losses, target.shape)
     return reduced(losses, reduction, "cross_entropy", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None)

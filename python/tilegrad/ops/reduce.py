@@ -30,7 +30,7 @@ def _count(x_shape, dim):
         dims = (dim,) if isinstance(dim, int) else dim
     n = 1
     for d in dims:
-        n *= x_shape[d]
+        n *= x_shape[d] if x_shape else 1
     return n
 
 
@@ -51,13 +51,28 @@ argmax_op, argmin_op, any_op, all_op = map(op, (_core.argmax, _core.argmin, _cor
 
 
 def _prod_dx(dy, x, dim, keepdim):
-    # out / x would lose the gradient at a zero, which is the product of the others
-    zeros = x == 0
-    others = where(zeros, 1.0, x)
-    n_zeros = _core.sum(_core.cast(zeros, x.dtype), dim, True)
-    product = prod(others, dim, True)
-    grad = where(n_zeros == 0, product / others, where((n_zeros == 1) & zeros, product, 0.0))
-    return _restored(dy, x.shape, dim, keepdim) * grad
+    if bool(all_op(x, None, False)):
+        return _restored(dy, x.shape, dim, keepdim) * (_restored(prod_op(x, dim, keepdim), x.shape, dim, keepdim) / x)
+    return _restored(dy, x.shape, dim, keepdim) * _products_of_others(x, dim)
+
+
+def _products_of_others(x, dim):
+    """For every element the product of the others, right also where elements are zero: x / out would lose that gradient.
+    Takes n times the memory of x, n elements being multiplied."""
+    from .creation import eye
+    from .shape import permute_op, reshape_op, unsqueeze
+
+    if x.ndim == 0:
+        return _core.full((), 1, x.dtype)
+    dims = range(x.ndim) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
+    reduced = sorted({d % x.ndim for d in dims})
+    order = tuple(d for d in range(x.ndim) if d not in reduced) + tuple(reduced)
+    moved = permute_op(x, order)
+    rows = reshape_op(moved, (*moved.shape[: x.ndim - len(reduced)], -1)) if x.numel() else moved
+    n = rows.shape[-1]
+    others = prod_op(where(eye(n) == 1, 1.0, unsqueeze(rows, -2)), -1, False)  # (..., n, n) to (..., n)
+    back = tuple(order.index(d) for d in range(x.ndim))
+    return permute_op(reshape_op(others, moved.shape), back)
 
 
 prod_op = op(_core.prod).backward(x=_prod_dx)
@@ -89,21 +104,21 @@ def mean(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     return mean_op(x, dim, keepdim)
 
 
-def prod(x, dim=None, keepdim=False, *, dtype=None):
+def prod(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     """Product over dims."""
     if dtype is not None and x.dtype is not dtype:
         x = cast(x, dtype)
-    return prod_op(x, dim, keepdim)
+    return prod_op(x, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def amax(x, dim=None, keepdim=False):
+def amax(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Largest value over dims; equal elements share the gradient. NaN wins."""
-    return amax_op(x, *_arguments(dim, keepdim, None, None))
+    return amax_op(x, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def amin(x, dim=None, keepdim=False):
+def amin(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Smallest value over dims; equal elements share the gradient. NaN wins."""
-    return amin_op(x, *_arguments(dim, keepdim, None, None))
+    return amin_op(x, *_arguments(dim, keepdim, axis, keepdims))
 
 
 class ValuesIndices(NamedTuple):
@@ -157,14 +172,14 @@ def argmin(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
     return argmin_op(x, dim, keepdim)
 
 
-def any(x, dim=None, keepdim=False):
+def any(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """True where some element is non-zero."""
-    return any_op(x, *_arguments(dim, keepdim, None, None))
+    return any_op(x, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def all(x, dim=None, keepdim=False):
+def all(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """True where every element is non-zero."""
-    return all_op(x, *_arguments(dim, keepdim, None, None))
+    return all_op(x, *_arguments(dim, keepdim, axis, keepdims))
 
 
 def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
@@ -174,8 +189,8 @@ def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, k
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if unbiased is not None:
         correction = int(unbiased)
-    n = _count(x.shape, dim) - correction
     deviations = square(x - mean_op(x, dim, True))
+    n = _count(x.shape, dim) - correction
     if n <= 0:
         return div(sum_op(deviations, dim, keepdim), 0.0)
     return sum_op(deviations, dim, keepdim) / float(n)
@@ -186,22 +201,31 @@ def std(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, k
     return sqrt(var(x, dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims))
 
 
-def logsumexp(x, dim, keepdim=False):
+def logsumexp(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """log(sum(exp(x))) over dims, safe for large x."""
-    dim, keepdim = _arguments(dim, keepdim, None, None)
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     largest = amax_op(x.detach(), dim, True)
     shift = where(abs_(largest) == float("inf"), 0.0, largest)
     out = log(sum_op(exp(x - shift), dim, True)) + shift
     return out if keepdim else out.reshape(sum_op(x.detach(), dim, False).shape)
 
 
-def norm(x, p=2, dim=None, keepdim=False, dtype=None):
+def _norm_dx(dy, x, dim, keepdim, out):
+    """x / |x|, and zero at the origin (a subgradient), as in PyTorch."""
+    size = _restored(out, x.shape, dim, keepdim)
+    return x * where(size == 0, 0.0, _restored(dy, x.shape, dim, keepdim) / where(size == 0, 1.0, size))
+
+
+norm_op = op(lambda x, dim, keepdim: _core.sqrt(_core.sum(_core.square(x), dim, keepdim)), name="norm").backward(x=_norm_dx)
+
+
+def norm(x, p=2, dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):
     """The p-norm over dims: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or 'fro'."""
     if dtype is not None:
         x = cast(x, dtype)
-    dim, keepdim = _arguments(dim, keepdim, None, None)
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if p in ("fro", 2, 2.0, None):
-        return sqrt(sum_op(square(x), dim, keepdim))
+        return norm_op(x, dim, keepdim)
     if p == float("inf"):
         return amax_op(abs_(x), dim, keepdim)
     if p == float("-inf"):

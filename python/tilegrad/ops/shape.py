@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+
 from .. import _core
 from ..autograd.op import op
-from .elementwise import clone, where
+from .elementwise import clone, masked_fill, where
 
 # --- views
 view_op = op(_core.view, view=True).backward(x=lambda dy, x_shape: reshape_op(dy, x_shape))
@@ -55,8 +57,8 @@ def sizes_of(sizes):
     """Sizes given as separate ints or as one tuple, list or Size."""
     if len(sizes) == 1 and not isinstance(sizes[0], int):
         first = sizes[0]
-        return tuple(first) if isinstance(first, (tuple, list)) else (int(first),)
-    return tuple(map(int, sizes))
+        sizes = first if isinstance(first, (tuple, list)) else (first,)
+    return tuple(map(operator.index, sizes))
 
 
 def reshape(x, *shape):
@@ -262,7 +264,7 @@ def _triangle(x, diagonal, keep_lower):
     from .creation import arange
 
     rows, cols = arange(x.shape[-2]).reshape(-1, 1), arange(x.shape[-1])
-    return where(cols - rows <= diagonal if keep_lower else cols - rows >= diagonal, x, 0)
+    return masked_fill(x, cols - rows > diagonal if keep_lower else cols - rows < diagonal, False)
 
 
 def tril(x, diagonal=0):

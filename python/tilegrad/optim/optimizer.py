@@ -112,9 +112,8 @@ class Optimizer:
                     continue
                 if set_to_none:
                     param.grad = None
-                else:
-                    with tg.no_grad():
-                        param.grad.detach_().zero_()
+                else:  # a fresh tensor: the old one may belong to a graph (create_graph)
+                    param.grad = tg.zeros_like(param.grad)
 
     # ---- state
 

@@ -34,16 +34,16 @@ class Progress:
             return
         self.shown = now
         rate = self.samples / max(now - self.started, 1e-9)
-        text = f"{show_metrics({'loss': loss, **metrics})}  {rate:,.0f} samples/s"
+        where, text = f"epoch {epoch + 1}/{self.epochs}", f"{show_metrics({'loss': loss, **metrics})}  {rate:,.0f} samples/s"
         if self._bar:
-            self._bar.update(self._task, completed=updates, text=f"epoch {epoch + 1}/{self.epochs}  {text}")
+            self._bar.update(self._task, completed=updates, text=f"{where}  {text}")
         else:
-            self.output.say(f"  epoch {epoch + 1}/{self.epochs}  update {updates}{self._of_total(updates, now)}  {text}")
+            self.output.say(f"  {where}  update {updates}{self._of_total(updates, now)}  {text}")
 
     def close(self, updates: int) -> None:
-        """Stop the bar, leaving it complete; the caller prints what comes after."""
+        """Stop the bar where it is; the caller prints what comes after."""
         if self._bar:
-            self._bar.update(self._task, completed=updates)
+            self._bar.update(self._task, completed=updates, text="")
             self._bar.stop()
             self._bar = None
 
@@ -57,11 +57,12 @@ class Progress:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
 
-        columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"), TextColumn("ETA"), TimeRemainingColumn())
-        console = Console(file=self.output.stream)
-        self._bar = RichProgress(
-            *columns, TextColumn("{task.fields[text]}", markup=False), console=console, refresh_per_second=8
-        )
+        text = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=False))  # a second line if narrow
+        bar = BarColumn(10, table_column=Column(min_width=10))
+        remaining = TimeRemainingColumn(compact=True, table_column=Column(min_width=5))
+        columns = (bar, TextColumn("{task.percentage:>3.0f}%"), TextColumn("ETA"), remaining, text)
+        self._bar = RichProgress(*columns, console=Console(file=self.output.stream), refresh_per_second=8)
         self._task = self._bar.add_task("", total=self.total, completed=done, text="")
         self._bar.start()

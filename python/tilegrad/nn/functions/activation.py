@@ -12,7 +12,9 @@ from typing import Any
 
 import tilegrad as tg
 
-from ... import ops
+from ...ops import elementwise
+from ...ops.softmax import log_softmax as _log_softmax
+from ...ops.softmax import softmax as _softmax
 from ...tensor import Tensor
 
 
@@ -22,7 +24,7 @@ def _finish(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x); the derivative at 0 is 0."""
-    return _finish(input, ops.relu(input), True) if inplace else ops.relu(input)
+    return _finish(input, elementwise.relu(input), True) if inplace else elementwise.relu(input)
 
 
 def relu_(input: Tensor) -> Tensor:
@@ -85,41 +87,41 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x Φ(x); approximate="tanh" is the formula of GPT-2. Hendrycks & Gimpel 2016."""
-    return ops.gelu(input, approximate)
+    return elementwise.gelu(input, approximate)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x sigmoid(x), also called swish."""
-    return _finish(input, ops.silu(input), True) if inplace else ops.silu(input)
+    return _finish(input, elementwise.silu(input), True) if inplace else elementwise.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)). Misra 2019."""
-    return _finish(input, input * ops.tanh(ops.softplus(input)), inplace)
+    return _finish(input, input * elementwise.tanh(elementwise.softplus(input)), inplace)
 
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return ops.sigmoid(input)
+    return elementwise.sigmoid(input)
 
 
 def tanh(input: Tensor) -> Tensor:
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
-    return ops.tanh(input)
+    return elementwise.tanh(input)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
     if beta == 1.0 and threshold == 20.0:
-        return ops.softplus(input)
+        return elementwise.softplus(input)
     scaled = input * beta
-    smooth = ops.softplus(scaled.clamp(max=threshold)) / beta
+    smooth = elementwise.softplus(scaled.clamp(max=threshold)) / beta
     return tg.where(scaled > threshold, input, smooth)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)) = -softplus(-x), finite for every finite x."""
-    return -ops.softplus(-input)
+    return -elementwise.softplus(-input)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -129,7 +131,7 @@ def softsign(input: Tensor) -> Tensor:
 
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
-    return input - ops.tanh(input)
+    return input - elementwise.tanh(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -165,7 +167,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     a, b = input.chunk(2, dim)
-    return a * ops.sigmoid(b)
+    return a * elementwise.sigmoid(b)
 
 
 def _dim(name: str, input: Tensor, dim: int | None) -> int:
@@ -182,19 +184,19 @@ def _dim(name: str, input: Tensor, dim: int | None) -> int:
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along dim: positive, sums to 1. dtype converts the input first. Without dim it warns."""
     dim = _dim("softmax", input, dim)
-    return ops.softmax(input if dtype is None else input.to(dtype), dim)
+    return _softmax(input if dtype is None else input.to(dtype), dim)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax(-x)."""
     dim = _dim("softmin", input, dim)
-    return ops.softmax(-(input if dtype is None else input.to(dtype)), dim)
+    return _softmax(-(input if dtype is None else input.to(dtype)), dim)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)), computed without leaving the logarithm. Without dim it warns."""
     dim = _dim("log_softmax", input, dim)
-    return ops.log_softmax(input if dtype is None else input.to(dtype), dim)
+    return _log_softmax(input if dtype is None else input.to(dtype), dim)
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
@@ -204,8 +206,10 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """
     uniform = tg.rand(*logits.shape, dtype=logits.dtype, device=logits.device)
     noise = -(-(uniform.clamp(min=1e-30)).log()).clamp(min=1e-30).log()
-    soft = ops.softmax((logits + noise) / tau, dim)
+    soft = _softmax((logits + noise) / tau, dim)
     if not hard:
         return soft
-    index = soft.detach().argmax(dim, keepdim=True)
-    return tg.zeros_like(soft.detach()).scatter_(dim, index, 1.0) - soft.detach() + soft
+    fixed = soft.detach()
+    classes = tg.arange(fixed.shape[dim]).reshape(-1, *([1] * (fixed.ndim - 1 - dim % fixed.ndim)))
+    chosen = (fixed.argmax(dim, keepdim=True) == classes).to(fixed.dtype)
+    return chosen - fixed + soft

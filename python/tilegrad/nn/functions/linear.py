@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import tilegrad as tg
 
-from ... import ops
+from ...ops.matmul import linear as _linear
 from ...tensor import Tensor
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x Wᵀ + b: input (*, in), weight (out, in) or (in), bias (out) -> (*, out)."""
-    return ops.linear(input, weight, bias)
+    return _linear(input, weight, bias)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -50,5 +50,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(f"num_classes should be positive, got {num_classes}")
     elif largest >= num_classes:
         raise RuntimeError(f"Class values must be smaller than num_classes, got {largest} with num_classes={num_classes}.")
-    zeros = tg.zeros(*tensor.shape, num_classes, dtype=tg.int64, device=tensor.device)
-    return zeros.scatter_(-1, tensor.unsqueeze(-1), 1)
+    return (tensor.unsqueeze(-1) == tg.arange(num_classes, device=tensor.device)).to(tg.int64)

@@ -12,7 +12,9 @@ from typing import Any
 
 import tilegrad as tg
 
-from ... import ops
+from ...ops.elementwise import softplus
+from ...ops.loss import cross_entropy as _cross_entropy
+from ...ops.loss import nll_loss as _nll_loss
 from ...tensor import Tensor
 
 
@@ -160,7 +162,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """binary_cross_entropy(sigmoid(x), y), exact for any x: (1-y) x + (1 + (pos_weight-1) y) softplus(-x).
+    """binary_cross_entropy(sigmoid(x), y), finite for any x: (1-y) x + (1 + (pos_weight-1) y) softplus(-x).
 
     pos_weight: factor of the positive class, broadcast against the last dimensions. Raises ValueError when sizes
     differ.
@@ -168,7 +170,7 @@ def binary_cross_entropy_with_logits(
     reduction = resolve_reduction(size_average, reduce, reduction)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(f"Target size ({tuple(target.shape)}) must be the same as input size ({tuple(input.shape)})")
-    tail = ops.softplus(-input)
+    tail = softplus(-input)
     if pos_weight is not None:
         tail = tail * ((pos_weight - 1.0) * target + 1.0)
     loss = (1.0 - target) * input + tail
@@ -192,7 +194,7 @@ def cross_entropy(
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    return ops.cross_entropy(
+    return _cross_entropy(
         input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
     )
 
@@ -223,22 +225,15 @@ def nll_loss(
     if input.ndim == 0 or tuple(target.shape) != expected:
         raise ValueError(f"Expected target size {expected}, got {tuple(target.shape)} for input {shape}")
     classes = shape[dim]
-    kept = target != ignore_index
-    with tg.no_grad():
-        bad = kept & ((target < 0) | (target >= classes))
-        if bool(bad.any()):
-            raise IndexError(f"Target {int(target[bad][0])} is out of bounds for {classes} classes.")
-    index = tg.where(kept, target, tg.zeros_like(target))
-    factor = kept.to(input.dtype)
-    if weight is not None:
-        if weight.ndim != 1 or weight.numel() != classes:
-            raise RuntimeError(
-                f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor "
-                f"of shape: {tuple(weight.shape)}"
-            )
-        factor = factor * weight[index]
-    loss = -input.gather(dim, index.unsqueeze(dim)).squeeze(dim) * factor
-    return loss.sum() / factor.sum() if reduction == "mean" else _reduce(loss, reduction)
+    bad = (target != ignore_index) & ((target < 0) | (target >= classes))
+    if bool(bad.any()):
+        raise IndexError(f"Target {int(target[bad][0])} is out of bounds for {classes} classes.")
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor "
+            f"of shape: {tuple(weight.shape)}"
+        )
+    return _nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 def kl_div(

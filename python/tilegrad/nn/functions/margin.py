@@ -9,7 +9,7 @@ from typing import Any
 
 import tilegrad as tg
 
-from ... import ops
+from ...ops.elementwise import relu, softplus
 from ...tensor import Tensor
 from .loss import _reduce, resolve_reduction
 
@@ -42,7 +42,7 @@ def hinge_embedding_loss(
     """x where y = 1, max(0, margin - x) where y = -1."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     zero = tg.zeros_like(input)
-    loss = tg.where(target == 1, input, zero) + tg.where(target == -1, ops.relu(margin - input), zero)
+    loss = tg.where(target == 1, input, zero) + tg.where(target == -1, relu(margin - input), zero)
     return _reduce(loss, reduction)
 
 
@@ -57,7 +57,7 @@ def margin_ranking_loss(
 ) -> Tensor:
     """max(0, -y (x1 - x2) + margin): y = 1 wants x1 above x2."""
     reduction = resolve_reduction(size_average, reduce, reduction)
-    return _reduce(ops.relu(-target * (input1 - input2) + margin), reduction)
+    return _reduce(relu(-target * (input1 - input2) + margin), reduction)
 
 
 def soft_margin_loss(
@@ -65,7 +65,7 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-y x)) with y in {-1, 1}."""
     reduction = resolve_reduction(size_average, reduce, reduction)
-    return _reduce(ops.softplus(-target * input), reduction)
+    return _reduce(softplus(-target * input), reduction)
 
 
 def multi_margin_loss(
@@ -87,11 +87,11 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
     right = input.gather(1, target.unsqueeze(1))  # (N, 1)
-    hinge = ops.relu(margin - right + input)
+    hinge = relu(margin - right + input)
     hinge = hinge * hinge if p == 2 else hinge
     if weight is not None:
         hinge = hinge * weight[target].unsqueeze(1)
-    wrong = tg.ones_like(input.detach()).scatter_(1, target.unsqueeze(1), 0.0)
+    wrong = (target.unsqueeze(1) != tg.arange(input.shape[1])).to(input.dtype)
     return _reduce((hinge * wrong).sum(1) / input.shape[1], reduction)
 
 
@@ -107,7 +107,7 @@ def cosine_embedding_loss(
     """1 - cos(x1, x2) where y = 1, max(0, cos - margin) where y = -1. input (N, D), target (N)."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     cosine = cosine_similarity(input1, input2, dim=-1)
-    return _reduce(tg.where(target == 1, 1.0 - cosine, ops.relu(cosine - margin)), reduction)
+    return _reduce(tg.where(target == 1, 1.0 - cosine, relu(cosine - margin)), reduction)
 
 
 def triplet_margin_loss(
@@ -130,4 +130,4 @@ def triplet_margin_loss(
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = tg.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return _reduce(ops.relu(near - far + margin), reduction)
+    return _reduce(relu(near - far + margin), reduction)

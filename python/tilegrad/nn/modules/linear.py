@@ -10,9 +10,10 @@ from typing import Any
 
 import tilegrad as tg
 
-from ... import ops
+from ...ops.matmul import linear
 from ...tensor import Tensor
 from .. import init
+from ..functions.linear import bilinear
 from ..module import Module
 from ..parameter import Parameter
 
@@ -36,7 +37,7 @@ class Linear(Module):
     Starts with weight and bias in U(-1/√in_features, 1/√in_features), PyTorch's default (kaiming_uniform_(a=√5)).
 
     Raises:
-        ValueError: a negative number of features. A wrong x raises the error of `ops.linear`.
+        ValueError: a negative number of features. A wrong x raises the error of `tilegrad.ops.matmul.linear`.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
     """
@@ -66,7 +67,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return ops.linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -107,8 +108,6 @@ class Bilinear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
-        from ..functional import bilinear
-
         return bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
