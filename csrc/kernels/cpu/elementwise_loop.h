@@ -80,6 +80,7 @@ template <int N>
 [[gnu::noinline]] static void run_strided(const Launch& launch, const Strided<N>& view, Loop loop, const DType* types) {
   const TileWalk<N> walk(view);
   const int64_t grain = walk.tiles_per(elementwise_grain);
+  if (walk.tiles < 2 * grain) return run_tiles<N>(view, walk, loop, types, 0, walk.tiles);
   parallel_for(launch, walk.tiles, grain,
                [&](int64_t begin, int64_t end) { run_tiles<N>(view, walk, loop, types, begin, end); });
 }
@@ -108,7 +109,7 @@ template <int N>
       flat = flat && operand.data && operand.dtype == types[k] && (view.ndim == 0 || operand.strides[0] == 1);
     }
     if (flat) {
-      if (n <= elementwise_grain) loop(data, n);
+      if (n < 2 * elementwise_grain) loop(data, n);
       else run_flat<N>(launch, view, loop, types, n);
       return {};
     }
