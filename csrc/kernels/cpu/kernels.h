@@ -4,6 +4,21 @@
 
 namespace tg::TG_ISA {
 
+// The next lower instruction set. This one's table starts as a copy of that one's, and kernels hand on to it what they do no
+// better.
+#if defined(TG_ISA_avx512_bf16)
+namespace lower = avx512;
+#elif defined(TG_ISA_avx512)
+namespace lower = avx2;
+#elif defined(TG_ISA_avx2)
+namespace lower = baseline;
+#else
+namespace lower { const KernelTable& table(); }  // there is none: never called
+#endif
+
+enum class Level { baseline, avx2, avx512, avx512_bf16 };
+inline constexpr Level level = Level::TG_ISA;
+
 // elementwise.cpp; a null entry means that the next lower instruction set does it as well
 extern Status (*const unary_rows[unary_count])(const Launch&, const Strided<2>&);
 extern Status (*const binary_rows[binary_count])(const Launch&, const Strided<3>&);

@@ -19,6 +19,7 @@
 #include "core/dtype.h"
 
 #define TG_INLINE [[gnu::always_inline]] inline
+#define TG_INLINE_LAMBDA __attribute__((always_inline))  // goes between a lambda's parameters and its body
 
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
 #include "kernels/cpu/simd_avx512.h"
@@ -180,6 +181,23 @@ template <class T> TG_INLINE T reduce_max(Vec<T> a) {  // NaN if any lane is NaN
 template <class T> TG_INLINE T reduce_min(Vec<T> a) {
   if (any(is_nan(a))) return T(__builtin_nan(""));
   return Native<T>::reduce(a.v, [](auto x, auto y) { return x < y ? x : y; });
+}
+
+// Turns rows into columns: lane j of register i goes to lane i of register j. Each round interleaves the registers of the
+// upper half with those of the lower half; after log2(width) rounds every bit of the two numbers has changed places.
+template <class T> TG_INLINE void transpose(Vec<T> (&r)[Vec<T>::width]) {
+  constexpr int width = Vec<T>::width, half = width / 2;
+#pragma GCC unroll 4
+  for (int round = 1; round < width; round *= 2) {
+    Vec<T> next[width];
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) {
+      next[2 * i] = Vec<T>::raw(Native<T>::interleave_low(r[i].v, r[i + half].v));
+      next[2 * i + 1] = Vec<T>::raw(Native<T>::interleave_high(r[i].v, r[i + half].v));
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) r[i] = next[i];
+  }
 }
 
 // --- floats in 16-bit storage -----------------------------------------------------------------------------------------

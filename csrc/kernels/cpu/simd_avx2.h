@@ -45,6 +45,14 @@ template <> struct Native<double> {
   TG_INLINE static Mask mask_not(Mask a) { return _mm256_xor_pd(a, _mm256_castsi256_pd(_mm256_set1_epi64x(-1))); }
   TG_INLINE static uint32_t bits(Mask m) { return _mm256_movemask_pd(m); }
 
+  // a0 b0 a1 b1 ... of the lower and of the upper halves.
+  TG_INLINE static Register interleave_low(Register a, Register b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20);
+  }
+  TG_INLINE static Register interleave_high(Register a, Register b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31);
+  }
+
   template <class F> TG_INLINE static double reduce(Register v, F f) {
     using Half2 [[gnu::vector_size(16)]] = double;
     const Half2 two = f((Half2)_mm256_castpd256_pd128(v), (Half2)_mm256_extractf128_pd(v, 1));
@@ -91,6 +99,13 @@ template <> struct Native<float> {
   TG_INLINE static Mask mask_or(Mask a, Mask b) { return _mm256_or_ps(a, b); }
   TG_INLINE static Mask mask_not(Mask a) { return _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1))); }
   TG_INLINE static uint32_t bits(Mask m) { return _mm256_movemask_ps(m); }
+
+  TG_INLINE static Register interleave_low(Register a, Register b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
+  }
+  TG_INLINE static Register interleave_high(Register a, Register b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
+  }
 
   template <class F> TG_INLINE static float reduce(Register v, F f) {
     using Half4 [[gnu::vector_size(16)]] = float;

@@ -53,6 +53,14 @@ template <> struct Native<double> {
   TG_INLINE static Mask mask_not(Mask a) { return ~a; }
   TG_INLINE static uint32_t bits(Mask m) { return m; }
 
+  // a0 b0 a1 b1 ... of the lower and of the upper halves.
+  TG_INLINE static Register interleave_low(Register a, Register b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+  }
+  TG_INLINE static Register interleave_high(Register a, Register b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+  }
+
   template <class F> TG_INLINE static double reduce(Register v, F f) {
     using Half4 [[gnu::vector_size(32)]] = double;
     using Half2 [[gnu::vector_size(16)]] = double;
@@ -102,6 +110,15 @@ template <> struct Native<float> {
   TG_INLINE static Mask mask_or(Mask a, Mask b) { return a | b; }
   TG_INLINE static Mask mask_not(Mask a) { return ~a; }
   TG_INLINE static uint32_t bits(Mask m) { return m; }
+
+  TG_INLINE static Register interleave_low(Register a, Register b) {
+    const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return _mm512_permutex2var_ps(a, order, b);
+  }
+  TG_INLINE static Register interleave_high(Register a, Register b) {
+    const __m512i order = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return _mm512_permutex2var_ps(a, order, b);
+  }
 
   template <class F> TG_INLINE static float reduce(Register v, F f) {
     using Half8 [[gnu::vector_size(32)]] = float;

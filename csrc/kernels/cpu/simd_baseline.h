@@ -55,6 +55,16 @@ template <class T, class I, class U> struct NativeBase {
     return b;
   }
 
+  // a0 b0 a1 b1 ... of the lower and of the upper halves.
+  TG_INLINE static Register interleave_low(Register a, Register b) {
+    if constexpr (width == 4) return Register{a[0], b[0], a[1], b[1]};
+    else return Register{a[0], b[0]};
+  }
+  TG_INLINE static Register interleave_high(Register a, Register b) {
+    if constexpr (width == 4) return Register{a[2], b[2], a[3], b[3]};
+    else return Register{a[1], b[1]};
+  }
+
   template <class F> TG_INLINE static T reduce(Register v, F f) {
     if constexpr (width == 4) return f(f(v[0], v[2]), f(v[1], v[3]));
     else return f(v[0], v[1]);

@@ -6,26 +6,13 @@ namespace tg::TG_ISA {
 #define TG_TEXT_OF(x) #x
 #define TG_TEXT(x) TG_TEXT_OF(x)
 
-#if defined(TG_ISA_avx2)
-static KernelTable lower_table() { return baseline::table(); }
-#elif defined(TG_ISA_avx512)
-static KernelTable lower_table() { return avx2::table(); }
-#elif defined(TG_ISA_avx512_bf16)
-static KernelTable lower_table() { return avx512::table(); }
-#else
-static KernelTable lower_table() { return {}; }
-#endif
+// avx512_bf16 has the registers of avx512: only products of bfloat16 gain.
+static constexpr bool has_wider_floats = level != Level::avx512_bf16;
 
-#if defined(TG_ISA_avx2) || defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
-static constexpr bool is_baseline = false;
-#else
-static constexpr bool is_baseline = true;
-#endif
-#if defined(TG_ISA_avx512_bf16)
-static constexpr bool has_wider_floats = false;  // the same registers as avx512; only products of bfloat16 gain
-#else
-static constexpr bool has_wider_floats = true;
-#endif
+static KernelTable lower_table() {
+  if constexpr (level == Level::baseline) return {};
+  else return lower::table();
+}
 
 template <class Row, int count> static void take(Row (&rows)[count], Row const (&better)[count]) {
   for (int i = 0; i < count; ++i) if (better[i]) rows[i] = better[i];
@@ -57,7 +44,7 @@ static KernelTable make_table() {
   }
 
   // Bound by memory or by integer arithmetic: compiled once.
-  if constexpr (is_baseline) {
+  if constexpr (level == Level::baseline) {
     t.copy = copy;
     t.index_select = index_select;
     t.index_add = index_add;
