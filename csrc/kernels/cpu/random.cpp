@@ -28,7 +28,7 @@ template <class Body> [[gnu::always_inline]] static inline void for_blocks(const
 static void fill_words32(uint32_t* words, const Random& random, int64_t first, int64_t n) {
   for (int64_t i = 0; i < n; i += 4) {
     const PhiloxWords group = philox(random.seed, random.offset + static_cast<uint64_t>(first + i) / 4, 0);
-    memcpy(words + i, group.word, sizeof group.word);
+    for (int lane = 0; lane < 4; ++lane) words[i + lane] = group.word[lane];  // not memcpy: so the groups are vectorised
   }
 }
 
