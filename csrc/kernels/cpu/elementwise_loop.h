@@ -29,14 +29,14 @@ struct TileBuffer {
 };
 
 template <int N>
-[[gnu::noinline]] static void run_tiles(const Strided<N>& view, const TileWalk<N>& walk, Loop loop, const DType* types, int64_t begin,
-                                        int64_t end) {
+[[gnu::noinline]] static void run_tiles(const Strided<N>& view, const TileWalk<N>& walk, Loop loop, const DType* types,
+                                        int64_t begin, int64_t end) {
   TileBuffer buffer[N];
   alignas(64) char raw[tile_elements * 2];  // 16-bit floats between strided memory and their conversion
   for (int k = 1; k < N; ++k) {
     if (!view.operand[k].data) fill_tile(buffer[k].elements, types[k], view.operand[k].scalar, walk.rows * walk.cols);
   }
-  for_each_tile(walk, begin, end, [&](const Side (&side)[N], int64_t rows, int64_t cols) {
+  for_each_tile(walk, begin, end, [&](const Side(&side)[N], int64_t rows, int64_t cols) {
     const int64_t n = rows * cols;
     void* data[N];
     bool contiguous[N];
