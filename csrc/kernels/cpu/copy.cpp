@@ -15,14 +15,14 @@ namespace tg::TG_ISA {
 
 template <class T> constexpr bool is_16_bit_float = dtype_of<T> == DType::bf16 || dtype_of<T> == DType::f16;
 
-// The nearest Integer within its range (int32_t or int64_t), towards zero. The limits are powers of two, exact in F.
-template <class Integer, class F> [[gnu::always_inline]] static inline Integer truncated(F x) {
-  constexpr F limit = sizeof(Integer) == 8 ? F(0x1p63) : F(0x1p31);
-  constexpr Integer smallest = static_cast<Integer>(uint64_t{1} << (8 * sizeof(Integer) - 1));
+// The nearest value of Whole (int32_t or int64_t), towards zero. The limits are powers of two, exact in F.
+template <class Whole, class F> [[gnu::always_inline]] static inline Whole truncated(F x) {
+  constexpr F limit = sizeof(Whole) == 8 ? F(0x1p63) : F(0x1p31);
+  constexpr Whole smallest = static_cast<Whole>(uint64_t{1} << (8 * sizeof(Whole) - 1));
   if (x != x) return 0;
   if (x >= limit) return ~smallest;
   if (x < -limit) return smallest;
-  return static_cast<Integer>(x);
+  return static_cast<Whole>(x);
 }
 
 template <class To, class From> [[gnu::always_inline]] static inline To converted(From x) {

@@ -117,6 +117,14 @@ template <> struct Native<float> : NativeBase<float, int32_t, uint32_t> {
     const Int special = (magnitude >= 65536.0f) & 0x7f800000;
     return (Register)((Int)magnitude | special | ((i & 0x8000) << 16));
   }
+  TG_INLINE static Half load16(const void* p, int64_t n) {
+    Half h{};
+    for (int i = 0; i < width; ++i) if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
+    return h;
+  }
+  TG_INLINE static void store16(void* p, int64_t n, Half h) {
+    for (int i = 0; i < width; ++i) if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
+  }
   TG_INLINE static Half to_f16(Register v) {
     const Int b = (Int)v & 0x7fffffff, sign = ((Int)v >> 16) & 0x8000;
     const Int normal = (b - 0x38000000 + 0xfff + ((b >> 13) & 1)) >> 13;
