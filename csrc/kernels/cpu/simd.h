@@ -77,7 +77,8 @@ TG_INLINE f16 to_f16(float x) {
 template <class T> struct Vec {
   using N = Native<T>;
   using Register = typename N::Register;
-  using Int = typename N::Int;  // int32 or int64 lanes of the same number and size; has the operators + - & | ^ ~ << >>
+  // Unsigned lanes of the same number and size, with the operators + - & | ^ ~ << >>: they wrap, and >> brings in zeros.
+  using Int = typename N::Int;
   static constexpr int width = N::width;
 
   Register v;
@@ -125,7 +126,6 @@ template <class T> struct Vec {
   TG_INLINE Int bits() const { return (Int)v; }
   TG_INLINE static Vec from_bits(Int i) { return raw((Register)i); }
   TG_INLINE static Int sign_bit() { return (Int)N::broadcast(T(-0.0)); }
-  TG_INLINE static Int shift_right(Int i, int n) { return (Int)((typename N::Unsigned)i >> n); }  // zeros come in
 
  private:
   template <class H> struct N16;

@@ -12,8 +12,7 @@ template <class T> struct Native;
 
 template <> struct Native<double> {
   using Register = __m256d;
-  using Int [[gnu::vector_size(32)]] = int64_t;
-  using Unsigned [[gnu::vector_size(32)]] = uint64_t;
+  using Int [[gnu::vector_size(32)]] = uint64_t;
   using Mask = __m256d;
   static constexpr int width = 4;
 
@@ -67,8 +66,7 @@ template <> struct Native<double> {
 
 template <> struct Native<float> {
   using Register = __m256;
-  using Int [[gnu::vector_size(32)]] = int32_t;
-  using Unsigned [[gnu::vector_size(32)]] = uint32_t;
+  using Int [[gnu::vector_size(32)]] = uint32_t;
   using Mask = __m256;
   static constexpr int width = 8;
 

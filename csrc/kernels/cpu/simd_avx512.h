@@ -17,8 +17,7 @@ template <class T> struct Native;
 
 template <> struct Native<double> {
   using Register = __m512d;
-  using Int [[gnu::vector_size(64)]] = int64_t;
-  using Unsigned [[gnu::vector_size(64)]] = uint64_t;
+  using Int [[gnu::vector_size(64)]] = uint64_t;
   using Mask = __mmask8;
   static constexpr int width = 8;
 
@@ -75,8 +74,7 @@ template <> struct Native<double> {
 
 template <> struct Native<float> {
   using Register = __m512;
-  using Int [[gnu::vector_size(64)]] = int32_t;
-  using Unsigned [[gnu::vector_size(64)]] = uint32_t;
+  using Int [[gnu::vector_size(64)]] = uint32_t;
   using Mask = __mmask16;
   static constexpr int width = 16;
 

@@ -35,8 +35,7 @@ inline constexpr int64_t mc = 256;  // rows of scratch sums: with nc columns the
 
 // Rows of a are packed for a few tiles at a time, so that a whole line of the cache is used where a is transposed.
 inline constexpr int64_t tiles_packed = 8;
-// Copied rows lie 64 bytes more than a block apart, so that they do not all fall into one set of the cache; the same gap
-// follows each panel.
+// Copied rows and panels lie 64 bytes more than a block apart, so that they do not all fall into one set of the cache.
 template <class P> inline constexpr int64_t gap = 64 / sizeof(typename P::Element);
 
 // At most `largest`, a multiple of `unit`, and such that `total` is cut into nearly equal pieces.
@@ -96,8 +95,8 @@ template <class P, class S> struct Blocks {
 
   // Workspace in bytes: packed b, packed rows of a, scratch sums. No smaller product needs more.
   static int64_t b_bytes(int64_t N, int64_t K) {
-    const int64_t depth = smaller(ceil_div(K, P::terms), kc_elements<P>), cols = smaller(round_up(N, nr<P>), nc<P>);
-    return round_up(depth * cols * int64_t(sizeof(Element)), 64);
+    const int64_t depth = smaller(ceil_div(K, P::terms), kc_elements<P>), panels = smaller(ceil_div(N, nr<P>), nc<P> / nr<P>);
+    return round_up(panels * (depth * nr<P> + gap<P>) * int64_t(sizeof(Element)), 64);
   }
   static int64_t a_bytes(int64_t M) {
     return round_up(smaller(M, mr * tiles_packed) * (kc_elements<P> + gap<P>) * int64_t(sizeof(Element)), 64);
@@ -139,7 +138,7 @@ template <class P, class S> struct Blocks {
       const int64_t depth = smaller(kc, p.K - k);
       const bool add = k > 0 || p.accumulate, last = k + depth == p.K;
       if (packs_b) {
-        const int64_t panel_elements = ceil_div(depth, P::terms) * nr<P>;
+        const int64_t panel_elements = ceil_div(depth, P::terms) * nr<P> + gap<P>;
         Pack<P, S>::panels(p.b.at(k, j0), {depth, cols, nr<P>, b_packed, panel_elements, true});
       }
       for (int64_t i = 0; i < rows; i += tile_rows) {
@@ -199,7 +198,7 @@ template <class P, class S> struct Blocks {
       const int64_t n = smaller(nr<P>, cols - j), vectors = ceil_div(n, width);
       t.b_stride = vectors * width;
       if (packs_b) {
-        t.b = b_packed + j / nr<P> * t.depth * nr<P>;
+        t.b = b_packed + j / nr<P> * (t.depth * nr<P> + gap<P>);
       } else if (n == t.b_stride) {
         t.b = reinterpret_cast<const Element*>(p.b.at(k, j0 + j).data);
         t.b_stride = p.b.k_stride;
