@@ -7,6 +7,7 @@
 #include "bindings/interop.h"
 #include "core/build_info.h"
 #include "core/isa.h"
+#include "core/probe.h"
 
 namespace tg::py {
 namespace {
@@ -116,6 +117,12 @@ void add_process(pb::module_& m) {
                     pb::arg("compiler") = build_info::compiler, pb::arg("build_type") = build_info::build_type,
                     pb::arg("sanitizers") = build_info::sanitizers, pb::arg("cuda") = build_info::cuda);
   }, "How this library was built.");
+  m.def("fma_peak_gflops", [](int threads, double milliseconds) {
+    return guarded([&] {
+      ReleaseGil gil(true);
+      return fma_peak_gflops(threads, milliseconds);
+    });
+  }, pb::arg("threads"), pb::arg("milliseconds"), "Float32 GFLOP/s of pure fma on this machine: the limit that benchmarks divide by.");
   m.def("memory_stats", [] {
     const MemoryStats s = memory_stats();
     return pb::dict(pb::arg("live_bytes") = s.live_bytes, pb::arg("peak_bytes") = s.peak_bytes, pb::arg("cached_bytes") = s.cached_bytes,
@@ -123,7 +130,7 @@ void add_process(pb::module_& m) {
   });
   m.def("reset_peak_memory", &reset_peak_memory);
   m.def("trim_memory", &trim_memory);
-  m.def("set_memory_limit", &set_memory_limit);
+  m.def("set_memory_limit", &set_memory_limit, pb::arg("bytes"));
 }
 
 }  // namespace

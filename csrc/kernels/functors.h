@@ -5,8 +5,6 @@
 // What a functor states besides its formula is the element types it accepts, through its base class. Integers are converted
 // to floats by the ops layer before they reach a function of floats.
 #pragma once
-#include <cmath>
-
 #include "kernels/integer.h"
 
 #ifndef TG_FUNCTOR  // CUDA sources define it as __device__ __forceinline__
@@ -100,43 +98,37 @@ TG_BINARY(bitwise_and, OnBits, return a & b;)
 TG_BINARY(bitwise_or, OnBits, return a | b;)
 TG_BINARY(bitwise_xor, OnBits, return a ^ b;)
 
-// The exact remainder of a float division, C's fmod. While the quotient fits 29 bits, double arithmetic finds it exactly:
-// a / b differs from a whole number by more than rounding can bridge, and quotient * b takes at most 29 + 24 bits.
-TG_FUNCTOR float exact_fmod(float a, float b) {
-  const double quotient = ::trunc(static_cast<double>(a) / static_cast<double>(b));
-  if (quotient == 0) return a;                                            // also for an infinite b
-  if (!(quotient < 0x1p29 && quotient > -0x1p29)) return ::fmodf(a, b);  // huge, infinite or NaN
-  return static_cast<float>(::copysign(a - quotient * b, static_cast<double>(a)));
-}
-TG_FUNCTOR double exact_fmod(double a, double b) { return ::fmod(a, b); }
+// Python's // and % as PyTorch has them: they belong together, a = (a // b) * b + a % b, and the remainder has the sign of
+// b. For integers see integer.h; for floats both start from fmod, the exact remainder with the sign of a.
+template <class V> constexpr bool is_integer = requires(V v) { v.value; };
 
-// Python's // and % on floats, as PyTorch has them: they belong together, a = (a // b) * b + a % b. They need the exact
-// remainder, which no short vector formula gives, so they run element by element.
+template <class V> TG_FUNCTOR auto signs_differ(V a, V b) {
+  const V zero = constant<V>(0);
+  return ((a < zero) & (b > zero)) | ((a > zero) & (b < zero));
+}
+
 struct binary_remainder : OnNumbers {
-  static constexpr bool one_by_one = true;
   template <class V> TG_FUNCTOR V operator()(V a, V b) const {
-    if constexpr (requires { a.value; }) {
+    if constexpr (is_integer<V>) {
       return remainder(a, b);
     } else {
-      const V rest = exact_fmod(a, b);
-      return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+      const V rest = fmod(a, b);
+      return select(signs_differ(rest, b), rest + b, rest);
     }
   }
 };
 
 struct binary_floor_divide : OnNumbers {
-  static constexpr bool one_by_one = true;
   template <class V> TG_FUNCTOR V operator()(V a, V b) const {
-    if constexpr (requires { a.value; }) {
+    if constexpr (is_integer<V>) {
       return floor_divide(a, b);
     } else {
-      if (b == 0) return a / b;
-      const V rest = exact_fmod(a, b);
-      V quotient = (a - rest) / b;  // a whole number up to rounding
-      if (rest != 0 && (rest < 0) != (b < 0)) quotient -= 1;
-      if (quotient == 0) return static_cast<V>(::copysign(0.0, static_cast<double>(a / b)));
-      const V whole = static_cast<V>(::floor(static_cast<double>(quotient)));
-      return quotient - whole > V(0.5) ? whole + 1 : whole;
+      const V zero = constant<V>(0), one = constant<V>(1), rest = fmod(a, b);
+      const V down = (a - rest) / b;  // a whole number up to rounding
+      const V quotient = select(signs_differ(rest, b), down - one, down);
+      const V whole = floor(quotient);
+      const V nearest = select(quotient - whole > constant<V>(0.5), whole + one, whole);
+      return select(b == zero, a / b, select(quotient == zero, copysign(zero, a / b), nearest));
     }
   }
 };

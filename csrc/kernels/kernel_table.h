@@ -62,6 +62,9 @@ struct KernelTable {
   // optimisers: one call updates every parameter
   Status (*sgd)(const Launch&, const ParameterList&, const SgdStep&);
   Status (*adam)(const Launch&, const ParameterList&, const AdamStep&);
+
+  // the machine's limit: runs pure fma and says how many FLOPs that were
+  int64_t (*fma_loop)(int64_t iterations);
 };
 
 // The tables compiled into this build, best last; null where the build or the processor lacks the instruction set.

@@ -60,14 +60,14 @@ TG_DEVICE_FUNCTION uint64_t draw64(const PhiloxWords& words, int pair) {
   return static_cast<uint64_t>(words.word[2 * pair + 1]) << 32 | words.word[2 * pair];
 }
 
-// 24 and 53 random bits as a number in [0, 1); both products are exact.
-TG_DEVICE_FUNCTION float unit_float(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
-TG_DEVICE_FUNCTION double unit_double(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
+// 24 and 53 random bits as a number in [0, 1); both products are exact. Processors convert signed integers faster.
+TG_DEVICE_FUNCTION float unit_float(uint32_t bits) { return static_cast<float>(static_cast<int32_t>(bits >> 8)) * 0x1p-24f; }
+TG_DEVICE_FUNCTION double unit_double(uint64_t bits) { return static_cast<double>(static_cast<int64_t>(bits >> 11)) * 0x1p-53; }
 
 // The same in (0, 1]: what a logarithm can take. Small numbers keep all their bits, which is where the normal's tails are.
 TG_DEVICE_FUNCTION float positive_unit_float(uint32_t bits) { return (static_cast<float>(bits) + 0.5f) * 0x1p-32f; }
 TG_DEVICE_FUNCTION double positive_unit_double(uint64_t bits) {
-  return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53;
+  return (static_cast<double>(static_cast<int64_t>(bits >> 11)) + 0.5) * 0x1p-53;
 }
 
 // The upper 64 bits of a 64 x 64 bit product, from 32-bit halves so that every compiler agrees.

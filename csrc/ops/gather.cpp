@@ -24,7 +24,7 @@ using IndexKernel = Status (*)(const Launch&, const Indexed&);
 void run(const char* op, IndexKernel kernel, const Indexed& v, Device device, int dim) {
   if (!kernel) missing_kernel(op, v.dtype);
   const Status status = kernel(launch_on(device), v);
-  check(status.code != Status::index_out_of_range, ErrorKind::index, "{}: index {} is out of range for dim {} of size {}", op, status.detail, dim, v.picked);
+  check(status.code != Status::index_out_of_range, ErrorKind::index, "{}: index {} is out of bounds for dimension {} with size {}", op, status.detail, dim, v.picked);
   raise_unless_ok(op, status);
 }
 
@@ -84,7 +84,7 @@ Array wrap_index(const Array& index, int64_t size, int64_t dim) {
   const Array low = reduce(ReduceOp::min, index, std::nullopt, false), high = reduce(ReduceOp::max, index, std::nullopt, false);
   const int64_t least = *low.as<int64_t>(), most = *high.as<int64_t>();
   const bool outside = least < -size || most >= size;
-  check(!outside, ErrorKind::index, "index {} is out of range for dim {} of size {}", least < -size ? least : most, dim, size);
+  check(!outside, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", least < -size ? least : most, dim, size);
   if (least >= 0) return index;
   return binary(BinaryOp::remainder, Operand{Operand::tensor, &index, {}}, Operand{Operand::integer, nullptr, {double(size), size}});
 }

@@ -187,7 +187,7 @@ Array index(const Array& x, const std::vector<IndexEntry>& key) {
         break;
       case IndexEntry::select: {
         const int64_t size = x.shape[dim], at = e.start < 0 ? e.start + size : e.start;
-        check(at >= 0 && at < size, ErrorKind::index, "index {} is out of range for dim {} of size {}", e.start, dim, size);
+        check(at >= 0 && at < size, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", e.start, dim, size);
         offset += at * x.strides[dim++];
         break;
       }

@@ -45,7 +45,7 @@ from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._print import set_printoptions
 from ._process import (
-    empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit, set_num_threads,
+    composites_used, empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit, set_num_threads,
 )  # fmt: skip
 
 add = Tensor.add

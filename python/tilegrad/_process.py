@@ -10,14 +10,19 @@ class MissingKernelError(NotImplementedError):
 
 
 _core.set_callback("missing_kernel", MissingKernelError)
-composites_used: set[str] = set()  # ops whose composite stood in for a missing kernel; shown by `tilegrad doctor`
+_composites: set[str] = set()
+
+
+def composites_used() -> list[str]:
+    """Ops whose slower composite stood in for a missing kernel in this process; shown by ``tilegrad doctor``."""
+    return sorted(_composites)
 
 
 def _on_composite(op) -> None:
-    if op.name not in composites_used:
+    if op.name not in _composites:
         import warnings
 
-        composites_used.add(op.name)
+        _composites.add(op.name)
         warnings.warn(f"{op.name}: no kernel on this device; its slower composite runs instead", RuntimeWarning, stacklevel=2)
 
 

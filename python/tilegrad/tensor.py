@@ -72,7 +72,7 @@ class Tensor(_core.TensorBase):
         if dim is None:
             return Size(self.shape)
         if not -self.ndim <= dim < self.ndim:
-            raise IndexError(f"size: dim {dim} is out of range for a {self.ndim}-d tensor (expected {-self.ndim} to {self.ndim - 1})")
+            raise IndexError(f"size: Dimension out of range (expected to be in range of [{-self.ndim}, {self.ndim - 1}], but got {dim})")
         return self.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:

@@ -7,6 +7,8 @@
 // take 10 to 40 FLOPs. Numerics: float32 and the 16-bit floats compute in float32, float64 in itself, integers in
 // themselves with wrap-around (integer.h). The last, partial vector of a loop goes through the same instructions with
 // masked loads and stores: the bits of an element do not depend on where it stands.
+#include <cmath>
+
 #include "kernels/cpu/elementwise_loop.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/simd.h"
@@ -15,12 +17,26 @@
 
 namespace tg::TG_ISA {
 
+// The exact remainder of a float division, with the sign of a. While the quotient fits 29 bits, double arithmetic finds it:
+// a / b differs from a whole number by more than rounding can bridge, and quotient * b takes at most 29 + 24 bits.
+// Where some lane is huge, infinite or NaN the vector goes to the C library, as do all doubles.
+[[gnu::always_inline]] static inline Vec<float> fmod(Vec<float> a, Vec<float> b) {
+  using V = Vec<double>;
+  const V a0 = widen_low(a), a1 = widen_high(a), b0 = widen_low(b), b1 = widen_high(b);
+  const V q0 = trunc(a0 / b0), q1 = trunc(a1 / b1), limit(0x1p29), zero(0.0);
+  if (!all((abs(q0) < limit) & (abs(q1) < limit))) return map_lanes(a, b, [](float x, float y) { return ::fmodf(x, y); });
+  const V r0 = select(q0 == zero, a0, a0 - q0 * b0), r1 = select(q1 == zero, a1, a1 - q1 * b1);  // 0 * infinity is NaN
+  return copysign(narrow(r0, r1), a);
+}
+[[gnu::always_inline]] static inline Vec<double> fmod(Vec<double> a, Vec<double> b) {
+  return map_lanes(a, b, [](double x, double y) { return ::fmod(x, y); });
+}
+
 // What a loop over T holds in its registers.
 template <class T> struct RegisterOf { using type = Integer<T>; };
 template <> struct RegisterOf<float> { using type = Vec<float>; };
 template <> struct RegisterOf<double> { using type = Vec<double>; };
 
-template <class F> constexpr bool runs_one_by_one = requires { F::one_by_one; };
 template <class T> constexpr bool is_float_type = dtype_of<T> == DType::f32 || dtype_of<T> == DType::f64;
 
 template <class F, class T> static void unary_loop(void* const* data, int64_t n) {
@@ -45,8 +61,6 @@ template <class F, class T> static void binary_loop(void* const* data, int64_t n
   if constexpr (!is_float_type<T>) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) out[i] = F{}(V{a[i]}, V{b[i]}).value;
-  } else if constexpr (runs_one_by_one<F>) {
-    for (int64_t i = 0; i < n; ++i) out[i] = F{}(a[i], b[i]);
   } else {
     int64_t i = 0;
     for (; i + V::width <= n; i += V::width) F{}(V::load(a + i), V::load(b + i)).store(out + i);
@@ -62,14 +76,18 @@ template <class F, class T> static void compare_loop(void* const* data, int64_t 
   for (int64_t i = 0; i < n; ++i) out[i] = F{}(a[i], b[i]);
 }
 
-// Moves bits, so one loop serves all types of a size.
-template <class U> static void where_loop(void* const* data, int64_t n) {
-  auto* out = static_cast<Bits<U>*>(data[0]);
-  const bool* mask = static_cast<const bool*>(data[1]);
-  const auto* a = static_cast<const Bits<U>*>(data[2]);
-  const auto* b = static_cast<const Bits<U>*>(data[3]);
+// Moves bits, so one loop serves all types of a size. The choice is made by masking, which vectorises with a mask of bytes.
+template <int bytes> static void where_loop(void* const* data, int64_t n) {
+  using U = typename BitsOf<bytes>::type;
+  U* out = static_cast<U*>(data[0]);
+  const uint8_t* mask = static_cast<const uint8_t*>(data[1]);
+  const U* a = static_cast<const U*>(data[2]);
+  const U* b = static_cast<const U*>(data[3]);
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) out[i].bits = mask[i] ? a[i].bits : b[i].bits;
+  for (int64_t i = 0; i < n; ++i) {
+    const U keep = static_cast<U>(0 - static_cast<U>(mask[i]));  // all bits or none
+    out[i] = static_cast<U>((a[i] & keep) | (b[i] & ~keep));
+  }
 }
 
 // The loop of functor F for type T, or null where F does not take it.
@@ -126,8 +144,7 @@ Status (*const compare_rows[compare_count])(const Launch&, const Strided<3>&) = 
 Status where(const Launch& launch, const Strided<4>& view) {
   const DType type = view.operand[0].dtype;  // 16-bit floats stay as they are
   const int element = size_of(type);
-  const Loop loop = element == 1 ? where_loop<uint8_t> : element == 2 ? where_loop<uint16_t> : element == 4 ? where_loop<uint32_t>
-                                                                                              : where_loop<uint64_t>;
+  const Loop loop = element == 1 ? where_loop<1> : element == 2 ? where_loop<2> : element == 4 ? where_loop<4> : where_loop<8>;
   return run_elementwise<4>(launch, view, loop, {type, DType::b8, type, type});
 }
 

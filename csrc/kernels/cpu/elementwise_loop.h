@@ -2,16 +2,16 @@
 // data; this driver, which does not know the functor, brings any view to that loop:
 //
 //   one dim, all strides 1, compute type     the loop runs on the arrays themselves: the common case, nothing in the way
-//   everything else                          the view is cut into tiles of its two innermost dims; an operand that is strided,
-//                                            broadcast, a number or a 16-bit float is copied into a buffer in the L1 cache,
-//                                            and the loop runs on pointers that are now all contiguous
+//   everything else                          the view is cut into tiles (tile_walk.h); an operand that is strided, broadcast,
+//                                            a number or a 16-bit float is copied into a buffer in the L1 cache, and the
+//                                            loop runs on pointers that are now all contiguous
 //
 // So the bits of a result never depend on the layout, and there is no second loop to keep in step. Numbers and broadcast
 // values are filled in once, not once per tile. The output may be one of the inputs: a tile is read before it is written.
 // Parallel over pieces of the flat range or of the list of tiles.
 #pragma once
 #include "core/parallel.h"
-#include "kernels/cpu/strided_tile.h"
+#include "kernels/cpu/tile_walk.h"
 
 namespace tg::TG_ISA {
 
@@ -29,8 +29,8 @@ struct TileBuffer {
 };
 
 template <int N>
-[[gnu::noinline]] static void run_tiles(const TileWalk<N>& walk, Loop loop, const DType* types, int64_t begin, int64_t end) {
-  const Strided<N>& view = walk.view;
+[[gnu::noinline]] static void run_tiles(const Strided<N>& view, const TileWalk<N>& walk, Loop loop, const DType* types, int64_t begin,
+                                        int64_t end) {
   TileBuffer buffer[N];
   alignas(64) char raw[tile_elements * 2];  // 16-bit floats between strided memory and their conversion
   for (int k = 1; k < N; ++k) {
@@ -80,7 +80,9 @@ template <int N>
 [[gnu::noinline]] static void run_strided(const Launch& launch, const Strided<N>& view, Loop loop, const DType* types) {
   const TileWalk<N> walk(view);
   const int64_t grain = walk.tiles_per(elementwise_grain);
-  parallel_for(launch, walk.tiles, grain, [&](int64_t begin, int64_t end) { run_tiles<N>(walk, loop, types, begin, end); });
+  if (walk.tiles < 2 * grain) return run_tiles<N>(view, walk, loop, types, 0, walk.tiles);
+  parallel_for(launch, walk.tiles, grain,
+               [&](int64_t begin, int64_t end) { run_tiles<N>(view, walk, loop, types, begin, end); });
 }
 
 template <int N>
@@ -107,7 +109,7 @@ template <int N>
       flat = flat && operand.data && operand.dtype == types[k] && (view.ndim == 0 || operand.strides[0] == 1);
     }
     if (flat) {
-      if (n <= elementwise_grain) loop(data, n);
+      if (n < 2 * elementwise_grain) loop(data, n);
       else run_flat<N>(launch, view, loop, types, n);
       return {};
     }

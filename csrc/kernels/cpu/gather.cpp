@@ -38,12 +38,13 @@ static Status check_indexes(const Indexed& v) {
 }
 
 // Single elements: a memcpy call for each would cost more than the move.
-template <class U> static void select_elements(const Indexed& v, int64_t begin, int64_t end) {
-  auto* out = static_cast<Bits<U>*>(v.out);
-  const auto* in = static_cast<const Bits<U>*>(v.in);
+template <int bytes> static void select_elements(const Indexed& v, int64_t begin, int64_t end) {
+  using U = typename BitsOf<bytes>::type;
+  U* out = static_cast<U*>(v.out);
+  const U* in = static_cast<const U*>(v.in);
   int64_t o = begin / v.count, i = begin % v.count;
   for (int64_t row = begin; row < end; ++row) {
-    out[row].bits = in[o * v.picked + wrapped_index(v, i)].bits;
+    out[row] = in[o * v.picked + wrapped_index(v, i)];
     if (++i == v.count) i = 0, ++o;
   }
 }
@@ -56,10 +57,10 @@ Status index_select(const Launch& launch, const Indexed& v) {
   parallel_for(launch, v.outer * v.count, pieces_of(row_bytes), [&](int64_t begin, int64_t end) {
     if (v.inner == 1) {
       switch (element) {
-        case 1: return select_elements<uint8_t>(v, begin, end);
-        case 2: return select_elements<uint16_t>(v, begin, end);
-        case 4: return select_elements<uint32_t>(v, begin, end);
-        default: return select_elements<uint64_t>(v, begin, end);
+        case 1: return select_elements<1>(v, begin, end);
+        case 2: return select_elements<2>(v, begin, end);
+        case 4: return select_elements<4>(v, begin, end);
+        default: return select_elements<8>(v, begin, end);
       }
     }
     int64_t o = begin / v.count, i = begin % v.count;

@@ -59,4 +59,7 @@ Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low,
 Status sgd(const Launch&, const ParameterList&, const SgdStep&);
 Status adam(const Launch&, const ParameterList&, const AdamStep&);
 
+// probe.cpp
+int64_t fma_loop(int64_t iterations);
+
 }  // namespace tg::TG_ISA

@@ -35,6 +35,7 @@ static constexpr int64_t row_segment = 65536;    // elements of a row that one c
 static constexpr int64_t column_rows = 512;      // rows that one call reduces, ...
 static constexpr int64_t column_block = 256;     // ... this many columns wide: a few cache lines of each row
 static constexpr int64_t buffer_elements = 4096; // 16 KB of float32
+static constexpr int64_t short_row = 32;         // below this a call per row costs more than transposing
 static constexpr int64_t piece_elements = 16384; // the least that is worth a thread
 static constexpr int64_t max_pieces = 32;        // of one output; their accumulators are on the stack
 
@@ -100,7 +101,10 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, bool keeps_
 
   const Dim* last_kept = p.kept_ndim > 0 ? &p.kept[p.kept_ndim - 1] : nullptr;
   const Dim last_reduced = p.reduced_ndim > 0 ? p.reduced[p.reduced_ndim - 1] : Dim{1, 1, 0};
-  p.columns = last_kept && last_kept->size > 1 && last_reduced.size > 0 && magnitude(last_kept->in) < magnitude(last_reduced.in);
+  // Very short rows are read as columns too: turned over in the buffer, a vector works on as many rows as it has lanes.
+  const bool short_rows = last_reduced.size < short_row && last_kept && last_kept->size >= 8;
+  p.columns = last_kept && last_kept->size > 1 && last_reduced.size > 0 &&
+              (short_rows || magnitude(last_kept->in) < magnitude(last_reduced.in));
   const int64_t inner_stride = p.columns ? last_kept->in : last_reduced.in;
   p.buffered = inner_stride != 1 || compute_type(p.in_dtype) != p.in_dtype;
 
@@ -138,33 +142,43 @@ static Offsets offsets_of(const Dim* dims, int ndim, int64_t index) {
   return at;
 }
 
+// Copies what one call reduces, `lines` x `width` elements, into the buffer as the compute type.
+static void fill_buffer(const Plan& p, char* buffer, const char* x, int64_t line_stride, int64_t stride, int64_t lines, int64_t width) {
+  const int element = size_of(p.in_dtype);
+  const Side from = {const_cast<char*>(x), line_stride, stride};
+  if (compute_type(p.in_dtype) == p.in_dtype) return move_tile({buffer, width, 1}, from, element, lines, width);
+  float* out = reinterpret_cast<float*>(buffer);
+  if (stride == 1) {
+    for (int64_t i = 0; i < lines; ++i) widen_tile(out + i * width, x + i * line_stride * element, p.in_dtype, width);
+  } else {
+    alignas(64) char moved[buffer_elements * 2];
+    move_tile({moved, width, 1}, from, element, lines, width);
+    widen_tile(out, moved, p.in_dtype, lines * width);
+  }
+}
+
 // acc[0..cols) gathers piece `piece` of the elements that belong to it. `base` is the input offset of its first column; a
 // row reduction has one column.
 static void reduce_piece(const Plan& p, int64_t base, int64_t cols, int64_t piece, char* acc) {
   const Reducer& reducer = *p.reducer;
-  const int element = size_of(p.in_dtype);
-  const bool convert = compute_type(p.in_dtype) != p.in_dtype;
   const int64_t stride = p.reduced_ndim > 0 ? p.reduced[p.reduced_ndim - 1].in : 1;  // along the last reduced dim
   const int64_t col_stride = p.columns ? p.kept[p.kept_ndim - 1].in : 1;
-  alignas(64) char buffer[buffer_elements * 8], raw[buffer_elements * 2];
+  alignas(64) char buffer[buffer_elements * 8];
   const int64_t end = (piece + 1) * p.segments_per_piece;
   for (int64_t s = piece * p.segments_per_piece; s < (end < p.segments ? end : p.segments); ++s) {
-    const int64_t run = s / p.segments_per_run, start = s % p.segments_per_run * p.segment;
+    const bool whole = p.segments_per_run == 1;  // the usual case, without a division
+    const int64_t run = whole ? s : s / p.segments_per_run, start = whole ? 0 : s % p.segments_per_run * p.segment;
     const int64_t n = start + p.segment < p.length ? p.segment : p.length - start;
     const int64_t offset = base + offsets_of(p.reduced, p.reduced_ndim - 1, run).in + start * stride;
-    const char* x = p.in + offset * element;
-    int64_t row_stride = stride;
-    if (p.buffered) {
-      char* moved = convert ? raw : buffer;
-      const Side from = p.columns ? Side{const_cast<char*>(x), stride, col_stride} : Side{const_cast<char*>(x), 0, stride};
-      move_tile({moved, cols, 1}, from, element, p.columns ? n : 1, p.columns ? cols : n);
-      if (convert) widen_tile(reinterpret_cast<float*>(buffer), raw, p.in_dtype, n * cols);
-      x = buffer;
-      row_stride = cols;
-    }
+    const char* x = p.in + offset * size_of(p.in_dtype);
     const int64_t first = run * p.length + start;
-    if (p.columns) reducer.columns(acc, x, row_stride, n, cols, first);
-    else reducer.row(acc, x, n, first);
+    if (p.columns) {
+      if (p.buffered) fill_buffer(p, buffer, x, stride, col_stride, n, cols);
+      reducer.columns(acc, p.buffered ? buffer : x, p.buffered ? cols : stride, n, cols, first);
+    } else {
+      if (p.buffered) fill_buffer(p, buffer, x, 0, stride, 1, n);
+      reducer.row(acc, p.buffered ? buffer : x, n, first);
+    }
   }
 }
 

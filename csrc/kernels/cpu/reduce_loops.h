@@ -126,6 +126,24 @@ template <class F, class T> static void fold_columns(T* value, const T* x, int64
   }
 }
 
+// Where a value first occurs in x; it does. NaN finds NaN.
+template <class T> static int64_t position_of(T value, const T* x, int64_t n) {
+  int64_t i = 0;
+  if constexpr (std::is_floating_point_v<T>) {
+    using V = Vec<T>;
+    const bool nan = value != value;
+    for (; i + V::width <= n; i += V::width) {
+      const V v = V::load(x + i);
+      const uint32_t found = nan ? bits(is_nan(v)) : bits(v == V(value));
+      if (found) return i + __builtin_ctz(found);
+    }
+    while (nan ? x[i] == x[i] : x[i] != value) ++i;
+  } else {
+    while (x[i] != value) ++i;
+  }
+  return i;
+}
+
 // --- the ops --------------------------------------------------------------------------------------------------------------
 
 // sum, prod, max, min: one value per output.
@@ -158,9 +176,7 @@ template <class F, class T> struct Position {
       const int64_t end = begin + 1024 < n ? begin + 1024 : n;
       const T value = fold<F>(x + begin, end - begin);
       if (acc.at >= 0 && !F::better(value, acc.value)) continue;
-      int64_t i = begin;
-      while (!(x[i] == value || (value != value && x[i] != x[i]))) ++i;
-      acc = {value, first + i};
+      acc = {value, first + begin + position_of(value, x + begin, end - begin)};
     }
   }
   static void columns(Acc* acc, const T* x, int64_t stride, int64_t rows, int64_t cols, int64_t first) {

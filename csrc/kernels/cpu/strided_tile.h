@@ -1,15 +1,14 @@
 // Moving rectangles of elements between strided memory and small contiguous buffers: what lets every elementwise kernel be
-// one loop over contiguous data. A tile has at most `tile_elements` elements, so its buffer stays in the L1 cache. It covers
-// part of the two innermost dims of a view:
+// one loop over contiguous data. A tile has at most `tile_elements` elements, so its buffer stays in the L1 cache.
 //
-//   long rows      1 x 1024               read where they lie whenever their stride is 1
-//   short rows     1024/cols x cols       many rows to one call of the loop
-//   transposed     32 x 32                one operand runs down columns; both sides use whole cache lines
-//
-// A transposed tile is moved in 8 x 8 blocks: such a block touches eight cache lines of the far side, which an 8-way L1 cache
-// holds even when a power-of-two row length maps them all to one set, and the blocks below it use the rest of those lines
-// before they are dropped.
+// A transposed tile is moved in square blocks that are transposed in registers: four vectors of four float32 are read down
+// the columns and written along the rows. Going down a few columns before the next ones uses up their cache lines while an
+// 8-way L1 cache still has them, even when a power-of-two row length maps them all to one set.
 #pragma once
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <cstring>
 
 #include "core/dtype.h"
@@ -21,7 +20,11 @@ namespace tg::TG_ISA {
 inline constexpr int64_t tile_elements = 1024;
 
 // A number's bits without its meaning: moving bytes needs no type, only a size, and may_alias makes that legal.
-template <class U> struct [[gnu::may_alias]] Bits { U bits; };
+template <int bytes> struct BitsOf;
+template <> struct BitsOf<1> { using type [[gnu::may_alias]] = uint8_t; };
+template <> struct BitsOf<2> { using type [[gnu::may_alias]] = uint16_t; };
+template <> struct BitsOf<4> { using type [[gnu::may_alias]] = uint32_t; };
+template <> struct BitsOf<8> { using type [[gnu::may_alias]] = uint64_t; };
 
 // One side of a move: where row 0, column 0 is, and how many elements lie between rows and between columns.
 struct Side {
@@ -29,121 +32,106 @@ struct Side {
   int64_t row, col;
 };
 
-template <class U>
-[[gnu::always_inline]] static inline void move_block(const Side& to, const Side& from, int64_t r0, int64_t rows, int64_t c0,
-                                                     int64_t cols) {
-  auto* out = reinterpret_cast<Bits<U>*>(to.data) + r0 * to.row + c0 * to.col;
-  const auto* in = reinterpret_cast<const Bits<U>*>(from.data) + r0 * from.row + c0 * from.col;
-  for (int64_t c = 0; c < cols; ++c) {
-    for (int64_t r = 0; r < rows; ++r) out[r * to.row + c * to.col].bits = in[r * from.row + c * from.col].bits;
+// Copies a row. The rows of a tile are short, and a call of memcpy would take longer than they do.
+[[gnu::always_inline]] static inline void copy_row(char* to, const char* from, int64_t bytes) {
+  if (bytes > 256) {
+    memcpy(to, from, static_cast<size_t>(bytes));
+    return;
+  }
+  for (; bytes >= 16; bytes -= 16, to += 16, from += 16) __builtin_memcpy(to, from, 16);
+  if (bytes & 8) __builtin_memcpy(to, from, 8), to += 8, from += 8;
+  if (bytes & 4) __builtin_memcpy(to, from, 4), to += 4, from += 4;
+  if (bytes & 2) __builtin_memcpy(to, from, 2), to += 2, from += 2;
+  if (bytes & 1) *to = *from;
+}
+
+// Moves rows [r0, r1) x columns [c0, c1) one element at a time.
+template <int bytes>
+[[gnu::always_inline]] static inline void move_block(const Side& to, const Side& from, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+  using U = typename BitsOf<bytes>::type;
+  U* out = reinterpret_cast<U*>(to.data);
+  const U* in = reinterpret_cast<const U*>(from.data);
+  for (int64_t r = r0; r < r1; ++r) {
+    for (int64_t c = c0; c < c1; ++c) out[r * to.row + c * to.col] = in[r * from.row + c * from.col];
   }
 }
 
-template <class U> static void move_elements(const Side& to, const Side& from, int64_t rows, int64_t cols) {
-  auto* out = reinterpret_cast<Bits<U>*>(to.data);
-  const auto* in = reinterpret_cast<const Bits<U>*>(from.data);
+#ifdef __SSE2__
+// The lower or upper halves of two vectors, element by element in turn.
+template <int bytes> [[gnu::always_inline]] static inline __m128i zip_low(__m128i a, __m128i b) {
+  if constexpr (bytes == 1) return _mm_unpacklo_epi8(a, b);
+  else if constexpr (bytes == 2) return _mm_unpacklo_epi16(a, b);
+  else if constexpr (bytes == 4) return _mm_unpacklo_epi32(a, b);
+  else return _mm_unpacklo_epi64(a, b);
+}
+template <int bytes> [[gnu::always_inline]] static inline __m128i zip_high(__m128i a, __m128i b) {
+  if constexpr (bytes == 1) return _mm_unpackhi_epi8(a, b);
+  else if constexpr (bytes == 2) return _mm_unpackhi_epi16(a, b);
+  else if constexpr (bytes == 4) return _mm_unpackhi_epi32(a, b);
+  else return _mm_unpackhi_epi64(a, b);
+}
+
+// A block of n x n elements, n of them to a vector: `in` has rows side by side, `out` has columns side by side. Zipping
+// vector i with vector i + n/2 rotates the bits of every element's (vector, lane) number; log2(n) times exchanges the two.
+template <int bytes> [[gnu::always_inline]] static inline void transpose_block(char* out, int64_t row, const char* in, int64_t col) {
+  constexpr int n = 16 / bytes;
+  __m128i v[n], zipped[n];
+  for (int c = 0; c < n; ++c) v[c] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + c * col * bytes));
+  for (int round = 1; round < n; round *= 2) {
+    for (int i = 0; i < n / 2; ++i) {
+      zipped[2 * i] = zip_low<bytes>(v[i], v[i + n / 2]);
+      zipped[2 * i + 1] = zip_high<bytes>(v[i], v[i + n / 2]);
+    }
+    for (int i = 0; i < n; ++i) v[i] = zipped[i];
+  }
+  for (int r = 0; r < n; ++r) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + r * row * bytes), v[r]);
+}
+#else
+template <int bytes> [[gnu::always_inline]] static inline void transpose_block(char* out, int64_t row, const char* in, int64_t col) {
+  constexpr int n = 16 / bytes;
+  move_block<bytes>({out, row, 1}, {const_cast<char*>(in), 1, col}, 0, n, 0, n);
+}
+#endif
+
+// from.row == 1 and to.col == 1.
+template <int bytes> static void move_transposed(const Side& to, const Side& from, int64_t rows, int64_t cols) {
+  constexpr int64_t n = 16 / bytes;
+  const int64_t whole_rows = rows - rows % n, whole_cols = cols - cols % n;
+  for (int64_t c = 0; c < whole_cols; c += n) {
+    for (int64_t r = 0; r < whole_rows; r += n) {
+      transpose_block<bytes>(to.data + (r * to.row + c) * bytes, to.row, from.data + (r + c * from.col) * bytes, from.col);
+    }
+  }
+  move_block<bytes>(to, from, whole_rows, rows, 0, cols);
+  move_block<bytes>(to, from, 0, whole_rows, whole_cols, cols);
+}
+
+template <int bytes> static void move_elements(const Side& to, const Side& from, int64_t rows, int64_t cols) {
+  using U = typename BitsOf<bytes>::type;
   if (to.col == 1 && from.col == 1) {
-    for (int64_t r = 0; r < rows; ++r) memcpy(out + r * to.row, in + r * from.row, static_cast<size_t>(cols) * sizeof(U));
+    for (int64_t r = 0; r < rows; ++r) copy_row(to.data + r * to.row * bytes, from.data + r * from.row * bytes, cols * bytes);
   } else if (to.col == 1 && from.col == 0) {
     for (int64_t r = 0; r < rows; ++r) {
-      const U value = in[r * from.row].bits;
-      for (int64_t c = 0; c < cols; ++c) out[r * to.row + c].bits = value;
+      U* out = reinterpret_cast<U*>(to.data) + r * to.row;
+      const U value = reinterpret_cast<const U*>(from.data)[r * from.row];
+      for (int64_t c = 0; c < cols; ++c) out[c] = value;
     }
-  } else if (from.row == 1 || to.row == 1) {  // transposed
-    for (int64_t c0 = 0; c0 < cols; c0 += 8) {
-      for (int64_t r0 = 0; r0 < rows; r0 += 8) {
-        if (c0 + 8 <= cols && r0 + 8 <= rows) move_block<U>(to, from, r0, 8, c0, 8);
-        else move_block<U>(to, from, r0, r0 + 8 < rows ? 8 : rows - r0, c0, c0 + 8 < cols ? 8 : cols - c0);
-      }
-    }
+  } else if (to.col == 1 && from.row == 1) {
+    move_transposed<bytes>(to, from, rows, cols);
+  } else if (to.row == 1 && from.col == 1) {  // the same with rows and columns exchanged
+    move_transposed<bytes>({to.data, to.col, to.row}, {from.data, from.col, from.row}, cols, rows);
   } else {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) out[r * to.row + c * to.col].bits = in[r * from.row + c * from.col].bits;
-    }
+    move_block<bytes>(to, from, 0, rows, 0, cols);
   }
 }
 
 // Moves `rows` x `cols` elements of `element` bytes.
 static inline void move_tile(const Side& to, const Side& from, int element, int64_t rows, int64_t cols) {
   switch (element) {
-    case 1: return move_elements<uint8_t>(to, from, rows, cols);
-    case 2: return move_elements<uint16_t>(to, from, rows, cols);
-    case 4: return move_elements<uint32_t>(to, from, rows, cols);
-    default: return move_elements<uint64_t>(to, from, rows, cols);
-  }
-}
-
-// The tiling of a view.
-template <int N> struct TileWalk {
-  const Strided<N>& view;
-  int64_t height = 1, width = 1;        // the two innermost dims
-  int64_t rows, cols;                   // of a full tile
-  int64_t row_tiles, col_tiles, tiles;  // tiles down, tiles across, all tiles
-  Side step[N];                         // the operands' strides in those dims
-
-  explicit TileWalk(const Strided<N>& v) : view(v) {
-    const int last = v.ndim - 1;
-    if (v.ndim > 0) width = v.shape[last];
-    if (v.ndim > 1) height = v.shape[last - 1];
-    tiles = height > 0 && width > 0 ? 1 : 0;
-    bool transposed = false;
-    for (int k = 0; k < N; ++k) {
-      step[k] = {static_cast<char*>(v.operand[k].data), v.ndim > 1 ? v.operand[k].strides[last - 1] : 0,
-                 v.ndim > 0 ? v.operand[k].strides[last] : 1};
-      if (step[k].data && step[k].row != 0) transposed |= magnitude(step[k].col) > magnitude(step[k].row);
-    }
-    if (tiles == 0) width = height = 1;  // an empty view: no tile, but nothing to divide by zero either
-    cols = smaller(width, transposed ? 32 : tile_elements);
-    rows = smaller(height, cols >= 256 ? 1 : tile_elements / cols);
-    if (transposed) cols = smaller(width, tile_elements / rows);  // a few long rows
-    row_tiles = (height + rows - 1) / rows;
-    col_tiles = (width + cols - 1) / cols;
-    tiles *= row_tiles * col_tiles;
-    for (int d = 0; d < v.ndim - 2; ++d) tiles *= v.shape[d];
-  }
-
-  // How many tiles have about so many elements.
-  int64_t tiles_per(int64_t elements) const { return rows * cols < elements ? elements / (rows * cols) : 1; }
-
- private:
-  static int64_t magnitude(int64_t stride) { return stride < 0 ? -stride : stride; }
-  static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-};
-
-// Calls body(sides, rows, cols) for the tiles of [begin, end): across, then down, then through the outer dims.
-template <int N, class Body>
-[[gnu::always_inline]] static inline void for_each_tile(const TileWalk<N>& walk, int64_t begin, int64_t end, const Body& body) {
-  const Strided<N>& view = walk.view;
-  int64_t left = begin;
-  int64_t col = left % walk.col_tiles * walk.cols;
-  left /= walk.col_tiles;
-  int64_t row = left % walk.row_tiles * walk.rows;
-  left /= walk.row_tiles;
-  int64_t index[max_dims], offset[N] = {};  // of the outer dims
-  for (int d = view.ndim - 3; d >= 0; --d) {
-    index[d] = left % view.shape[d];
-    left /= view.shape[d];
-    for (int k = 0; k < N; ++k) offset[k] += index[d] * view.operand[k].strides[d];
-  }
-  for (int64_t tile = begin; tile < end; ++tile) {
-    Side side[N];
-    for (int k = 0; k < N; ++k) {
-      const int64_t elements = offset[k] + row * walk.step[k].row + col * walk.step[k].col;
-      side[k] = walk.step[k];
-      if (side[k].data) side[k].data += elements * size_of(view.operand[k].dtype);
-    }
-    body(side, row + walk.rows < walk.height ? walk.rows : walk.height - row,
-         col + walk.cols < walk.width ? walk.cols : walk.width - col);
-    if ((col += walk.cols) < walk.width) continue;
-    col = 0;
-    if ((row += walk.rows) < walk.height) continue;
-    row = 0;
-    for (int d = view.ndim - 3; d >= 0; --d) {
-      for (int k = 0; k < N; ++k) offset[k] += view.operand[k].strides[d];
-      if (++index[d] < view.shape[d]) break;
-      index[d] = 0;
-      for (int k = 0; k < N; ++k) offset[k] -= view.shape[d] * view.operand[k].strides[d];
-    }
+    case 1: return move_elements<1>(to, from, rows, cols);
+    case 2: return move_elements<2>(to, from, rows, cols);
+    case 4: return move_elements<4>(to, from, rows, cols);
+    default: return move_elements<8>(to, from, rows, cols);
   }
 }
 

@@ -41,6 +41,8 @@ static KernelTable make_table() {
 
     t.sgd = sgd;
     t.adam = adam;
+
+    t.fma_loop = fma_loop;
   }
 
   // Bound by memory or by integer arithmetic: compiled once.

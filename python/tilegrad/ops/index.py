@@ -21,7 +21,7 @@ def select(x, dim, i):
     """The slice at position i along a dim; the dim goes away. A view."""
     at = _dim("select", dim, x)
     if not -x.shape[at] <= i < x.shape[at]:
-        raise IndexError(f"select: index {i} is out of range for dim {at} of size {x.shape[at]}")
+        raise IndexError(f"select: index {i} is out of bounds for dimension {at} with size {x.shape[at]}")
     return index(x, (slice(None),) * at + (int(i),))
 
 
@@ -37,7 +37,7 @@ def narrow(x, dim, start, length):
 
 def _dim(name, dim, x):
     if not -x.ndim <= dim < x.ndim:
-        raise IndexError(f"{name}: dim {dim} is out of range for a {x.ndim}-d tensor (expected {-x.ndim} to {x.ndim - 1})")
+        raise IndexError(f"{name}: Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})")
     return dim % x.ndim
 
 
@@ -184,7 +184,7 @@ def _plan(x, key):
             basic.append(slice(None))
             size = x.shape[dim]
             if not -size <= e < size:
-                raise IndexError(f"index {e} is out of range for dim {dim} of size {size}")
+                raise IndexError(f"index {e} is out of bounds for dimension {dim} with size {size}")
             from .creation import tensor as new_tensor
 
             per_dim.append(new_tensor(e % size))

@@ -148,7 +148,7 @@ def contiguous(x):
 
 def _wrap(name, dim, ndim):
     if not -ndim <= dim < ndim:
-        raise IndexError(f"{name}: dim {dim} is out of range for a {ndim}-d tensor (expected {-ndim} to {ndim - 1})")
+        raise IndexError(f"{name}: Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
     return dim % ndim
 
 

@@ -1,16 +1,40 @@
-"""Indexing: NumPy indexes as PyTorch does, for ints, slices (positive steps), None, Ellipsis, masks and index arrays."""
+"""Indexing as PyTorch does it: like NumPy's, but an int beside index arrays is a selection that happens first, so that it
+never counts as an index array when NumPy decides where the indexed dims go: x[0, :, [1, 2]] is x[0][:, [1, 2]]."""
 
 import numpy as np
 
 
+def _select(x, index):
+    """(x with the ints of `index` applied, the rest of `index`); a view of x."""
+    index = index if isinstance(index, tuple) else (index,)
+    others = x.ndim - sum(_dims(i) for i in index)
+    selection, rest = [], []
+    for i in index:
+        if isinstance(i, int) and not isinstance(i, bool):
+            selection.append(i)
+        else:
+            selection += [slice(None)] * (others if i is Ellipsis else _dims(i))
+            rest.append(i)
+    return x[(*selection, Ellipsis)], tuple(rest)
+
+
+def _dims(i):
+    """How many dims of the tensor an entry of an index stands for."""
+    if i is None or i is Ellipsis:
+        return 0
+    return i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else 1
+
+
 def getitem(x, index):
-    return x[index]
+    selected, rest = _select(x, index)
+    return selected[rest]
 
 
 def setitem(x, index, value):
     """x with x[index] replaced, x itself untouched."""
     y = x.copy()
-    y[index] = value
+    selected, rest = _select(y, index)
+    selected[rest] = value
     return y
 
 

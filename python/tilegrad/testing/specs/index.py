@@ -38,6 +38,8 @@ INDEXES = {
     "slice and array": (slice(1, 3), COLUMNS),
     "int and array": (1, COLUMNS),
     "array and int": (ROWS, 1),
+    "int, slice, array": (0, slice(None), np.array([0, 2])),
+    "array, slice, int": (ROWS, slice(None), 1),
     "array, None": (ROWS, None),
     "range": (range(3), COLUMNS),
     "empty array": (np.zeros((0,), np.int64),),
@@ -69,6 +71,13 @@ def getitem_samples(rng):
     result += [
         sample(stepped(x), *INDEXES[k], note=f"{k}, every second") for k in ("ints", "slice with step", "two int arrays")
     ]
+    deep = spaced(rng, (2, 4, 3, 5), -9.0, 9.0)
+    result += [
+        sample(deep, slice(None), ROWS, slice(None), COLUMNS, note="arrays apart, not first"),
+        sample(deep, 0, slice(None), ROWS, COLUMNS, note="int apart from arrays"),
+        sample(deep, slice(None), 0, slice(None), COLUMNS, note="int apart from an array"),
+        sample(deep, 1, ROWS, slice(None), COLUMNS, note="int and arrays apart"),
+    ]
     return [*result, sample(spaced(rng, ()), Ellipsis, note="0-d"), sample(spaced(rng, ()), None, note="0-d")]
 
 
@@ -87,7 +96,7 @@ def setitem_samples(rng):
     result = []
     for note in UNIQUE:
         i = INDEXES[note]
-        shape = x[plain(i)].shape
+        shape = index.getitem(x, plain(i)).shape
         result.append(sample(x, uniform(rng, shape), *i, note=note))
         result.append(sample(x, uniform(rng, ()), *i, note=f"{note}, 0-d value"))
     row = uniform(rng, (3,))
