@@ -94,12 +94,14 @@ void add_autograd(pb::module_& m) {
       throw pb::error_already_set();
   });
   m.def(
-      "solely_owned",
-      [](pb::handle t) {
-        const Array& a = tensor_argument("solely_owned", t)->array;
-        return Py_REFCNT(t.ptr()) <= 3 && a.storage->references.load() == 1 && a.contiguous() && !a.storage->owner;
+      "solely_owned_by",
+      [](const pb::dict& holder, pb::handle key) {
+        P value = PyDict_GetItemWithError(holder.ptr(), key.ptr());  // borrowed
+        if (!value) throw pb::key_error("solely_owned_by: no such key");
+        const Array& a = tensor_argument("solely_owned_by", value)->array;
+        return Py_REFCNT(value) == 1 && a.storage->references.load() == 1 && a.contiguous() && !a.storage->owner;
       },
-      "Is the caller the only one who can see this tensor's memory?");
+      "Is the dict the only one who can see the memory of its tensor at `key`?");
   m.def("bump_version", [](pb::handle t) { ops::touch(tensor_argument("bump_version", t)->array); });
   m.def("is_basic_index", [](pb::handle key) { return is_basic_index(key.ptr()); });
   m.def(

@@ -70,8 +70,8 @@ Node* new_node(Op* op, int n_edges, int n_saved, int n_outputs) {
   n->op = op;
   Py_INCREF(op);
   n->hooks = n->trace = nullptr;
-  n->n_edges = static_cast<uint16_t>(n_edges);
-  n->n_saved = static_cast<uint16_t>(n_saved);
+  n->n_edges = n_edges;
+  n->n_saved = n_saved;
   n->n_outputs = static_cast<uint8_t>(n_outputs);
   n->freed = n->has_slots = false;
   std::memset(static_cast<void*>(n->items), 0, sizeof(P) * words);

@@ -35,7 +35,7 @@ struct Node {
   P hooks;  // dict of functions run on the incoming gradient, or null
   P trace;  // where the op was called, in anomaly mode
   uint64_t seq;
-  uint16_t n_edges, n_saved;
+  int32_t n_edges, n_saved;
   uint8_t n_outputs;
   bool freed, has_slots;  // has_slots: an edge leads to a node with several outputs
   P items[1];

@@ -21,6 +21,7 @@ namespace {
 constexpr size_t header_bytes = 128;  // the Storage sits in front of its data, in the same block
 static_assert(sizeof(Storage) <= header_bytes);
 constexpr size_t huge_page_bytes = size_t{2} << 20;
+constexpr size_t largest_request_bytes = size_t{1} << 47;
 // Cached and live bytes together stay under peak * 5/4 + this slack.
 constexpr int64_t cache_slack_bytes = int64_t{64} << 20;
 
@@ -37,6 +38,8 @@ size_t class_bytes(int c) { return size_t(8 + c % 8) << (c / 8 + 4); }
 class Pool {
  public:
   Storage* get(size_t bytes) {
+    if (bytes > largest_request_bytes)
+      fail(ErrorKind::memory, "cannot allocate {} bytes: that is more than a process can address", bytes);
     const int size_class = class_of(bytes + header_bytes);
     const auto block = static_cast<int64_t>(class_bytes(size_class));
     Storage* s;

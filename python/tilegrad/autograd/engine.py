@@ -121,13 +121,13 @@ def _start(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None] | None,
         run.add(y if node is None else node, y.output_nr, dy)
 
 
-def _accumulate(leaf: Tensor, dx: Tensor, create_graph: bool) -> None:
-    """leaf.grad += dx, never sharing memory with another gradient."""
+def _accumulate(leaf: Tensor, dx: Tensor, create_graph: bool, owned: bool = False) -> None:
+    """leaf.grad += dx, never sharing memory with another gradient: dx itself is taken only if nobody else owns it."""
     if leaf._hooks is not None:
-        dx = run_leaf_hooks(leaf, dx)
+        dx, owned = run_leaf_hooks(leaf, dx), False
     have = leaf.grad
     if have is None:
-        leaf.grad = dx if create_graph or _core.solely_owned(dx) else dx.clone()
+        leaf.grad = dx if create_graph or owned else dx.clone()
     elif create_graph:
         leaf.grad = have + dx
     else:
@@ -178,9 +178,9 @@ def backward(
         run.run(retain, None)
         leaves = run.pending
         run.owned.clear()
-        while leaves:
-            leaf, dx = leaves.popitem()
-            _accumulate(leaf, dx, create_graph)
+        for leaf in list(leaves):
+            owned = _core.solely_owned_by(leaves, leaf)
+            _accumulate(leaf, leaves.pop(leaf), create_graph, owned)
     finally:
         _core.set_grad_enabled(previous)
 
