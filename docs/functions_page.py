@@ -8,9 +8,10 @@ import inspect
 import pkgutil
 from pathlib import Path
 
+from plain_docstrings import escape
+
 import tilegrad as tg
 import tilegrad.ops
-from plain_docstrings import escape
 from tilegrad._core import Op
 
 

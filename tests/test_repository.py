@@ -9,14 +9,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 TOP_LEVEL = """
-.ci .clang-format .gitignore .pre-commit-config.yaml CHANGELOG.md CMakeLists.txt CMakePresets.json CONTRIBUTING.md LICENSE NOTICE
-README.md bench csrc docs pyproject.toml python tests tools
+.ci .clang-format .gitignore .pre-commit-config.yaml CHANGELOG.md CMakeLists.txt CMakePresets.json CONTRIBUTING.md LICENSE
+NOTICE README.md bench csrc docs pyproject.toml python tests tools
 """.split()
 
 # What a text may link to.
 HOSTS = """
-apache.org arxiv.org dmlc.github.io doi.org github.com huggingface.co keepachangelog.com mozilla.org ncsu.edu numpy.org python.org
-pytorch.org readthedocs.io scikit-learn.org semver.org uci.edu w3.org wikipedia.org
+apache.org arxiv.org dmlc.github.io doi.org github.com huggingface.co keepachangelog.com mozilla.org ncsu.edu numpy.org
+python.org pytorch.org readthedocs.io scikit-learn.org semver.org uci.edu w3.org wikipedia.org
 """.split()
 
 
@@ -68,7 +68,9 @@ def test_no_leftovers():
     assert [name for name, text in TEXTS.items() if text and not text.endswith("\n")] == []
 
 
-@pytest.mark.parametrize("name", sorted({path.parent.relative_to(ROOT).as_posix() for path in FILES if path.suffix in (".cpp", ".h")}))
+@pytest.mark.parametrize(
+    "name", sorted({path.parent.relative_to(ROOT).as_posix() for path in FILES if path.suffix in (".cpp", ".h")})
+)
 def test_names_in_csrc_say_what_is_in_the_file(name):
     vague = [path.name for path in (ROOT / name).iterdir() if re.search(r"util|common|misc|helper", path.stem)]
     assert not vague

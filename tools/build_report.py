@@ -43,7 +43,9 @@ def main() -> int:
 
     compiler_seconds = sum(end - start for start, end in times.values())
     elapsed = max(end for _, end in times.values()) - min(start for start, _ in times.values())
-    print(f"{len(units)} units, {compiler_seconds:.0f} s of compiler time, {elapsed:.0f} s elapsed (budget {TOTAL_SECONDS:.0f})")
+    print(
+        f"{len(units)} units, {compiler_seconds:.0f} s of compiler time, {elapsed:.0f} s elapsed (budget {TOTAL_SECONDS:.0f})"
+    )
     print(f"{library}: {(args.folder / library).stat().st_size / 2**20:.2f} MB before stripping")
 
     failures = [

@@ -100,7 +100,7 @@ NATIVE = {
         **dict.fromkeys(("__abs__", "__invert__", "__neg__", "__pos__"), "(self) -> Tensor"),
         **{
             f"__{prefix}{name}__": "(self, value: Any, /) -> Tensor"
-            for name in "add sub mul truediv floordiv mod pow matmul and or xor".split()
+            for name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"]
             for prefix in ("", "r", "i")
             if (prefix, name) != ("i", "matmul")
         },

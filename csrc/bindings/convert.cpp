@@ -18,13 +18,13 @@ void set_python_error() {
       case ErrorKind::memory: type = PyExc_MemoryError; break;
       case ErrorKind::buffer: type = PyExc_BufferError; break;
       case ErrorKind::zero_division: type = PyExc_ZeroDivisionError; break;
-      case ErrorKind::not_implemented: type = callbacks.missing_kernel ? callbacks.missing_kernel : PyExc_NotImplementedError; break;
+      case ErrorKind::not_implemented:
+        type = callbacks.missing_kernel ? callbacks.missing_kernel : PyExc_NotImplementedError;
+        break;
       case ErrorKind::runtime: break;
     }
     PyErr_SetString(type, e.what());
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-  } catch (const std::exception& e) {
+  } catch (const std::bad_alloc&) { PyErr_NoMemory(); } catch (const std::exception& e) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
   }
 }
@@ -89,7 +89,8 @@ std::deque<Bound>& all_bound() {
 }
 }  // namespace
 
-Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<std::string>& types, const char* result) {
+Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<std::string>& types,
+                 const char* result) {
   Bound& b = all_bound().emplace_back();
   b.name = name;
   std::string text = parameters, typed = "(";

@@ -63,7 +63,8 @@ template <> struct Convert<Activation> {
     if (!PyUnicode_Check(o)) wrong_type("str", o);
     for (int i = 0; i < 6; ++i)
       if (PyUnicode_CompareWithASCIIString(o, names[i]) == 0) return static_cast<Activation>(i);
-    throw Error(ErrorKind::value, format("must be one of none, relu, gelu, gelu_tanh, tanh, sigmoid, not '{}'", PyUnicode_AsUTF8(o)));
+    throw Error(ErrorKind::value,
+                format("must be one of none, relu, gelu, gelu_tanh, tanh, sigmoid, not '{}'", PyUnicode_AsUTF8(o)));
   }
 };
 template <> struct Convert<DType> {
@@ -139,8 +140,12 @@ template <class T> struct Convert<std::optional<T>> {
 };
 
 // What an argument is, for the type stub.
-template <class T> struct TypeName { static std::string text() { return Convert<T>::name; } };
-template <class T> struct TypeName<std::optional<T>> { static std::string text() { return TypeName<T>::text() + " | None"; } };
+template <class T> struct TypeName {
+  static std::string text() { return Convert<T>::name; }
+};
+template <class T> struct TypeName<std::optional<T>> {
+  static std::string text() { return TypeName<T>::text() + " | None"; }
+};
 
 inline P to_python(Array&& a) { return make_tensor(std::move(a)); }
 inline P to_python(bool b) { return PyBool_FromLong(b); }
@@ -191,7 +196,8 @@ struct Bound {
   std::string signature;                // "(x: Tensor, dim: int = -1) -> Tensor"
   PyMethodDef method{};
 };
-Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<std::string>& types, const char* result);
+Bound& new_bound(const char* name, const char* parameters, const char* doc, const std::vector<std::string>& types,
+                 const char* result);
 void add_bound(P module);
 
 template <auto function, int64_t gil_threshold> struct Caller;
@@ -201,9 +207,7 @@ template <class R, class... A, R (*function)(A...), int64_t gil_threshold> struc
   template <class T> static decltype(auto) argument(P const* args, size_t i) {
     try {
       return Convert<std::remove_cvref_t<T>>::from(args[i]);
-    } catch (const Error& e) {
-      throw Error(e.kind(), bound->name + "(): argument '" + bound->parameters[i] + "' " + e.what());
-    }
+    } catch (const Error& e) { throw Error(e.kind(), bound->name + "(): argument '" + bound->parameters[i] + "' " + e.what()); }
   }
   template <size_t... I> static P invoke(P const* args, std::index_sequence<I...>) {
     std::tuple<decltype(argument<A>(args, I))...> values(argument<A>(args, I)...);
@@ -240,7 +244,8 @@ template <class R, class... A, R (*function)(A...), int64_t gil_threshold> struc
 };
 
 // bind<&ops::softmax>("softmax", "x, dim", "Softmax over one dim.")
-template <auto function, int64_t gil_threshold = (1 << 17)> void bind(const char* name, const char* parameters, const char* doc) {
+template <auto function, int64_t gil_threshold = (1 << 17)> void bind(const char* name, const char* parameters,
+                                                                      const char* doc) {
   Caller<function, gil_threshold>::bind(name, parameters, doc);
 }
 

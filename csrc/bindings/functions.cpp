@@ -13,10 +13,13 @@ template <UnaryOp op> void unary_(Array& x) { ops::unary_(op, x); }
 template <BinaryOp op> Array binary(const ops::Operand& x, const ops::Operand& y) { return ops::binary(op, x, y); }
 template <BinaryOp op> void binary_(Array& x, const ops::Operand& y) { ops::binary_(op, x, y); }
 template <CompareOp op> Array compare(const ops::Operand& x, const ops::Operand& y) { return ops::compare(op, x, y); }
-template <ReduceOp op> Array reduce(const Array& x, const std::optional<Dims>& dim, bool keepdim) { return ops::reduce(op, x, dim, keepdim); }
+template <ReduceOp op> Array reduce(const Array& x, const std::optional<Dims>& dim, bool keepdim) {
+  return ops::reduce(op, x, dim, keepdim);
+}
 Array empty_of(const Dims& shape, DType dtype) { return empty(shape, dtype); }
 void fill_(Array& x, const ops::Operand& value) {
-  check(value.kind != ops::Operand::tensor || value.array->ndim() == 0, ErrorKind::runtime, "fill_: expected a number or a 0-d tensor");
+  check(value.kind != ops::Operand::tensor || value.array->ndim() == 0, ErrorKind::runtime,
+        "fill_: expected a number or a 0-d tensor");
   ops::copy_(x, value);
 }
 bool shares_storage(const Array& x, const Array& y) { return x.storage == y.storage; }
@@ -68,15 +71,20 @@ void bind_functions() {
   bind<&ops::sum_to>("sum_to", "x, shape", "Sums the dims that were broadcast.");
 
   bind<&ops::matmul, matrix_threshold>("matmul", "x, y", "Matrix product.");
-  bind<&ops::linear, matrix_threshold>("linear", "x, weight, bias=None, activation=\"none\"", "activation(x @ weight.T + bias).");
-  bind<&ops::linear_keep, matrix_threshold>("linear_keep", "x, weight, bias=None, activation=\"none\"", "linear and the value before the activation.");
+  bind<&ops::linear, matrix_threshold>("linear", "x, weight, bias=None, activation=\"none\"",
+                                       "activation(x @ weight.T + bias).");
+  bind<&ops::linear_keep, matrix_threshold>("linear_keep", "x, weight, bias=None, activation=\"none\"",
+                                            "linear and the value before the activation.");
 
   bind<&ops::softmax>("softmax", "x, dim", "exp(x) / sum(exp(x)) over one dim.");
   bind<&ops::softmax_backward>("softmax_backward", "y, dy, dim", "Gradient of softmax from its output.");
   bind<&ops::log_softmax>("log_softmax", "x, dim", "log(softmax(x)) over one dim.");
   bind<&ops::log_softmax_backward>("log_softmax_backward", "y, dy, dim", "Gradient of log_softmax from its output.");
-  bind<&ops::cross_entropy>("cross_entropy", "logits, target, weight, ignore_index, label_smoothing", "Loss per row, and its log-sum-exp.");
-  bind<&ops::cross_entropy_backward>("cross_entropy_backward", "dloss, logits, target, weight, lse, ignore_index, label_smoothing", "Gradient of cross_entropy.");
+  bind<&ops::cross_entropy>("cross_entropy", "logits, target, weight, ignore_index, label_smoothing",
+                            "Loss per row, and its log-sum-exp.");
+  bind<&ops::cross_entropy_backward>("cross_entropy_backward",
+                                     "dloss, logits, target, weight, lse, ignore_index, label_smoothing",
+                                     "Gradient of cross_entropy.");
 
   bind<&ops::index_select>("index_select", "x, dim, index", "Slices of x by number.");
   bind<&ops::index_add>("index_add", "dy, dim, index, size", "Zeros of `size` along dim plus dy's slices by number.");
@@ -88,10 +96,12 @@ void bind_functions() {
   bind<&ops::normal_>("normal_", "x, mean, std, seed, offset", "Philox normal numbers.");
   bind<&ops::randint_>("randint_", "x, low, high, seed, offset", "Philox integers in [low, high).");
 
-  bind<&ops::sgd_step>("sgd_step", "params, grads, momentum_buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first_step",
+  bind<&ops::sgd_step>("sgd_step",
+                       "params, grads, momentum_buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first_step",
                        "One SGD step over all parameters.");
   bind<&ops::adam_step>("adam_step",
-                        "params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, lr, beta1, beta2, eps, weight_decay, step, decoupled, amsgrad, maximize",
+                        "params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, lr, beta1, beta2, eps, weight_decay, step, "
+                        "decoupled, amsgrad, maximize",
                         "One Adam or AdamW step over all parameters.");
   bind<&shares_storage>("shares_storage", "x, y", "Do two tensors live on the same storage?");
 }

@@ -23,7 +23,9 @@ std::optional<DType> dtype_from_format(const char* format, Py_ssize_t item_size)
     case '?': return DType::b8;
     case 'b': return DType::i8;
     case 'B': return DType::u8;
-    case 'i': case 'l': case 'q':
+    case 'i':
+    case 'l':
+    case 'q':
       if (item_size == 8) return DType::i64;
       if (item_size == 4) return DType::i32;
       return std::nullopt;
@@ -73,7 +75,8 @@ int getbuffer(P self, Py_buffer* view, int flags) {
   if (!format) return refuse("bfloat16 has no NumPy element type; use tensor.float() first");
   if ((flags & PyBUF_WRITABLE) == PyBUF_WRITABLE && a.storage->read_only) return refuse("the tensor shares read-only memory");
   const bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
-  if ((!strided || (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS) && !a.contiguous()) return refuse("the tensor is not contiguous; use tensor.contiguous() first");
+  if ((!strided || (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS) && !a.contiguous())
+    return refuse("the tensor is not contiguous; use tensor.contiguous() first");
   auto* e = new Export{a, {}, {}};
   for (int i = 0; i < a.ndim(); ++i) {
     e->shape[i] = a.shape[i];
@@ -112,18 +115,22 @@ Array from_buffer(P object) {
   } guard{view};
   const std::optional<DType> dtype = dtype_from_format(view->format, view->itemsize);
   check(dtype.has_value(), ErrorKind::type,
-        "elements of format '{}' cannot be shared; supported are float64, float32, float16, int64, int32, int8, uint8 and bool in native byte order; "
+        "elements of format '{}' cannot be shared; supported are float64, float32, float16, int64, int32, int8, uint8 and bool "
+        "in native byte order; "
         "convert with .astype() first",
         view->format ? view->format : "");
-  check(view->ndim <= max_dims, ErrorKind::value, "an array of {} dims is too deep: tilegrad tensors have at most {}", view->ndim, max_dims);
+  check(view->ndim <= max_dims, ErrorKind::value, "an array of {} dims is too deep: tilegrad tensors have at most {}",
+        view->ndim, max_dims);
   Array a;
   a.dtype = *dtype;
   const int64_t item = size_of(*dtype);
   int64_t reach = 1;
   for (int i = 0; i < view->ndim; ++i) {
     const int64_t stride = view->strides[i];
-    check(stride >= 0 || view->shape[i] <= 1, ErrorKind::value, "an array with a negative stride cannot be shared; pass array.copy()");
-    check(stride % item == 0 || view->shape[i] <= 1, ErrorKind::value, "a stride of {} bytes is no multiple of the element size {}; pass array.copy()", stride, item);
+    check(stride >= 0 || view->shape[i] <= 1, ErrorKind::value,
+          "an array with a negative stride cannot be shared; pass array.copy()");
+    check(stride % item == 0 || view->shape[i] <= 1, ErrorKind::value,
+          "a stride of {} bytes is no multiple of the element size {}; pass array.copy()", stride, item);
     a.shape.push(view->shape[i]);
     a.strides.push(stride < 0 ? 0 : stride / item);
     reach = view->shape[i] == 0 ? 0 : reach + (view->shape[i] - 1) * a.strides[i];
@@ -139,7 +146,8 @@ Array from_buffer(P object) {
 // --- DLPack
 namespace {
 
-constexpr DLDataType dlpack_dtypes[dtype_count] = {{2, 32, 1}, {2, 64, 1}, {4, 16, 1}, {2, 16, 1}, {0, 64, 1}, {0, 32, 1}, {0, 8, 1}, {1, 8, 1}, {6, 8, 1}};
+constexpr DLDataType dlpack_dtypes[dtype_count] = {{2, 32, 1}, {2, 64, 1}, {4, 16, 1}, {2, 16, 1}, {0, 64, 1},
+                                                   {0, 32, 1}, {0, 8, 1},  {1, 8, 1},  {6, 8, 1}};
 
 template <class Managed> struct Exported {
   Managed managed;
@@ -175,13 +183,15 @@ template <class Managed> void give_back_dlpack(Storage* s) {
 }
 template <class Managed> Array imported(Managed* m) {
   const DLTensor& d = m->dl_tensor;
-  check(d.device.device_type == 1, ErrorKind::buffer, "from_dlpack: only CPU memory can be taken, got DLPack device type {}", int64_t{d.device.device_type});
-  check(d.ndim <= max_dims, ErrorKind::buffer, "from_dlpack: {} dims are too many, tilegrad tensors have at most {}", int64_t{d.ndim}, max_dims);
+  check(d.device.device_type == 1, ErrorKind::buffer, "from_dlpack: only CPU memory can be taken, got DLPack device type {}",
+        int64_t{d.device.device_type});
+  check(d.ndim <= max_dims, ErrorKind::buffer, "from_dlpack: {} dims are too many, tilegrad tensors have at most {}",
+        int64_t{d.ndim}, max_dims);
   int found = -1;
   for (int i = 0; i < dtype_count; ++i)
     if (dlpack_dtypes[i].code == d.dtype.code && dlpack_dtypes[i].bits == d.dtype.bits && d.dtype.lanes == 1) found = i;
-  check(found >= 0, ErrorKind::buffer, "from_dlpack: element type (code {}, {} bits, {} lanes) is not supported", int64_t{d.dtype.code}, int64_t{d.dtype.bits},
-        int64_t{d.dtype.lanes});
+  check(found >= 0, ErrorKind::buffer, "from_dlpack: element type (code {}, {} bits, {} lanes) is not supported",
+        int64_t{d.dtype.code}, int64_t{d.dtype.bits}, int64_t{d.dtype.lanes});
   Array a;
   a.dtype = static_cast<DType>(found);
   for (int i = 0; i < d.ndim; ++i) a.shape.push(d.shape[i]);
@@ -191,7 +201,8 @@ template <class Managed> Array imported(Managed* m) {
     check(a.strides[i] >= 0, ErrorKind::buffer, "from_dlpack: negative stride {}; export a copy", a.strides[i]);
     reach += a.shape[i] ? (a.shape[i] - 1) * a.strides[i] : 0;
   }
-  a.storage = borrow(static_cast<char*>(d.data) + d.byte_offset, static_cast<size_t>(reach) * size_of(a.dtype), m, give_back_dlpack<Managed>);
+  a.storage = borrow(static_cast<char*>(d.data) + d.byte_offset, static_cast<size_t>(reach) * size_of(a.dtype), m,
+                     give_back_dlpack<Managed>);
   return a;
 }
 
@@ -200,9 +211,11 @@ template <class Managed> Array imported(Managed* m) {
 P to_dlpack(Tensor* t, bool versioned) {
   const Array& a = t->array;
   check(!needs_grad(t), ErrorKind::buffer, "a tensor that requires grad cannot share its memory; use tensor.detach() first");
-  check(versioned || !a.storage->read_only, ErrorKind::buffer, "the tensor shares read-only memory, which only DLPack 1.x can express");
+  check(versioned || !a.storage->read_only, ErrorKind::buffer,
+        "the tensor shares read-only memory, which only DLPack 1.x can express");
   if (!a.storage->read_only) a.storage->exposed = true;
-  if (!versioned) return PyCapsule_New(exported<DLManagedTensor>(a), "dltensor", [](P c) { drop_capsule<DLManagedTensor>(c, "dltensor"); });
+  if (!versioned)
+    return PyCapsule_New(exported<DLManagedTensor>(a), "dltensor", [](P c) { drop_capsule<DLManagedTensor>(c, "dltensor"); });
   auto* m = exported<DLManagedTensorVersioned>(a);
   m->version = {1, 0};
   m->flags = a.storage->read_only ? dlpack_read_only : 0;
@@ -212,13 +225,15 @@ P to_dlpack(Tensor* t, bool versioned) {
 Array from_dlpack(P capsule) {
   if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
     auto* m = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
-    check(m->version.major == 1, ErrorKind::buffer, "from_dlpack: DLPack version {} is not supported", int64_t{m->version.major});
+    check(m->version.major == 1, ErrorKind::buffer, "from_dlpack: DLPack version {} is not supported",
+          int64_t{m->version.major});
     Array a = imported(m);
     a.storage->read_only = m->flags & dlpack_read_only;
     PyCapsule_SetName(capsule, "used_dltensor_versioned");
     return a;
   }
-  check(PyCapsule_IsValid(capsule, "dltensor"), ErrorKind::type, "from_dlpack: expected an unused DLPack capsule, got {}", Py_TYPE(capsule)->tp_name);
+  check(PyCapsule_IsValid(capsule, "dltensor"), ErrorKind::type, "from_dlpack: expected an unused DLPack capsule, got {}",
+        Py_TYPE(capsule)->tp_name);
   Array a = imported(static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor")));
   PyCapsule_SetName(capsule, "used_dltensor");
   return a;

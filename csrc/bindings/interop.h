@@ -4,8 +4,8 @@
 
 namespace tg::py {
 
-Array from_buffer(P object);                       // shares the memory of a NumPy array or any buffer
-P to_dlpack(Tensor* t, bool versioned);            // a capsule
-Array from_dlpack(P capsule);                      // takes a "dltensor" or "dltensor_versioned" capsule
+Array from_buffer(P object);             // shares the memory of a NumPy array or any buffer
+P to_dlpack(Tensor* t, bool versioned);  // a capsule
+Array from_dlpack(P capsule);            // takes a "dltensor" or "dltensor_versioned" capsule
 
 }  // namespace tg::py

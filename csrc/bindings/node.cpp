@@ -27,7 +27,7 @@ void node_dealloc(Node* n) {
   PyTypeObject* type = Py_TYPE(n);
   PyObject_GC_UnTrack(n);
   Py_TRASHCAN_BEGIN(n, node_dealloc)  // a chain of 100,000 nodes is released without recursion
-  node_clear(n);
+      node_clear(n);
   type->tp_free(n);
   Py_DECREF(type);
   Py_TRASHCAN_END
@@ -53,7 +53,8 @@ P saved_value(Node* n, int slot, P* reconnected) {
   if (!is_tensor(v)) return v;
   const uint32_t now = array_of(v).storage->version.load(std::memory_order_relaxed), then = n->versions()[slot];
   if (now != then) [[unlikely]] {
-    P what = slot < n->op->n_params ? PyUnicode_FromFormat("its argument '%U'", PyTuple_GET_ITEM(n->op->params, slot)) : PyUnicode_FromString("its output");
+    P what = slot < n->op->n_params ? PyUnicode_FromFormat("its argument '%U'", PyTuple_GET_ITEM(n->op->params, slot))
+                                    : PyUnicode_FromString("its output");
     P place = n->trace ? PyUnicode_FromFormat(" The op was called here:\n%S", n->trace) : PyUnicode_FromString("");
     PyErr_Format(PyExc_RuntimeError,
                  "%U saved %U for backward, and an in-place operation changed it since (version %u then, %u now). "
@@ -108,11 +109,9 @@ P fitted(Node* n, int i, P g) {
       Array summed = ops::sum_to(a, meta.shape);
       out = make_tensor(summed.dtype == meta.dtype ? std::move(summed) : ops::cast(summed, meta.dtype));
     } catch (const Error& e) {
-      PyErr_Format(PyExc_RuntimeError, "%U: the gradient rule gave shape %s for an input of shape %s", n->op->name, to_text(a.shape).c_str(),
-                   to_text(meta.shape).c_str());
-    } catch (...) {
-      set_python_error();
-    }
+      PyErr_Format(PyExc_RuntimeError, "%U: the gradient rule gave shape %s for an input of shape %s", n->op->name,
+                   to_text(a.shape).c_str(), to_text(meta.shape).c_str());
+    } catch (...) { set_python_error(); }
   }
   Py_DECREF(g);
   return out;
@@ -143,7 +142,8 @@ P node_apply(Node* n, P const* args, Py_ssize_t nargs) {
         v = temporary[n_temporary++] = n->n_outputs > 1 ? PyList_AsTuple(dy) : PyTuple_Pack(1, dy);
       } else if (pick >= pick_needs) {
         v = temporary[n_temporary++] = PyTuple_New(n->n_edges);
-        for (int i = 0; v && i < n->n_edges; ++i) PyTuple_SET_ITEM(v, i, PyBool_FromLong(n->edges()[i] && (i > 63 || wanted >> i & 1)));
+        for (int i = 0; v && i < n->n_edges; ++i)
+          PyTuple_SET_ITEM(v, i, PyBool_FromLong(n->edges()[i] && (i > 63 || wanted >> i & 1)));
       } else if (pick >= pick_dy) {
         v = PyList_GET_ITEM(dy, pick - pick_dy);
       } else if (pick >= pick_shape) {
@@ -188,7 +188,9 @@ P node_apply(Node* n, P const* args, Py_ssize_t nargs) {
 }
 
 // Plain values (dims, flags, shapes) are kept: a step that saved nothing else can run again.
-bool is_plain(P v) { return v == Py_None || PyLong_Check(v) || PyFloat_Check(v) || PyUnicode_Check(v) || PyTuple_Check(v) || PySlice_Check(v); }
+bool is_plain(P v) {
+  return v == Py_None || PyLong_Check(v) || PyFloat_Check(v) || PyUnicode_Check(v) || PyTuple_Check(v) || PySlice_Check(v);
+}
 P node_free(Node* n, P) {
   for (int i = 0; i < n->n_saved; ++i) {
     if (!n->saved()[i] || is_plain(n->saved()[i])) continue;
@@ -245,24 +247,32 @@ P node_compare(P a, P b, int op) {  // heapq takes the smallest: the newest node
 Py_hash_t node_hash(P n) { return static_cast<Py_hash_t>(reinterpret_cast<uintptr_t>(n) >> 4); }
 
 PyMethodDef node_methods[] = {
-    {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(node_apply)), METH_FASTCALL, "The gradients of this step's inputs, given those of its outputs."},
+    {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(node_apply)), METH_FASTCALL,
+     "The gradients of this step's inputs, given those of its outputs."},
     {"free", reinterpret_cast<PyCFunction>(node_free), METH_NOARGS, "Drops the saved values."},
     {"name", reinterpret_cast<PyCFunction>(node_name), METH_NOARGS, "The op's name."},
     {"output_meta", reinterpret_cast<PyCFunction>(node_meta), METH_O, "(shape, dtype) of one output."},
     {}};
 PyGetSetDef node_getset[] = {
     {"edges", reinterpret_cast<getter>(node_edges), nullptr, "A Node, a leaf Tensor or None per input.", nullptr},
-    {"slots", reinterpret_cast<getter>(node_slots), nullptr, "Which output of each edge's node; None when all are its only one.", nullptr},
+    {"slots", reinterpret_cast<getter>(node_slots), nullptr,
+     "Which output of each edge's node; None when all are its only one.", nullptr},
     {"next_functions", reinterpret_cast<getter>(node_next_functions), nullptr, "Pairs (edge, output index).", nullptr},
     {"n_outputs", reinterpret_cast<getter>(node_outputs), nullptr, "How many outputs the step has.", nullptr},
     {"seq", reinterpret_cast<getter>(node_seq), nullptr, "Order of recording; inputs are older.", nullptr},
-    {"hooks", reinterpret_cast<getter>(node_get_hooks), reinterpret_cast<setter>(node_set_hooks), "Functions run on the incoming gradient.", nullptr},
-    {"trace", reinterpret_cast<getter>(node_get_trace), reinterpret_cast<setter>(node_set_trace), "Where the op was called (anomaly mode).", nullptr},
+    {"hooks", reinterpret_cast<getter>(node_get_hooks), reinterpret_cast<setter>(node_set_hooks),
+     "Functions run on the incoming gradient.", nullptr},
+    {"trace", reinterpret_cast<getter>(node_get_trace), reinterpret_cast<setter>(node_set_trace),
+     "Where the op was called (anomaly mode).", nullptr},
     {}};
-PyType_Slot node_type_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_traverse, reinterpret_cast<void*>(node_traverse)},
-                                 {Py_tp_clear, reinterpret_cast<void*>(node_clear)},     {Py_tp_richcompare, reinterpret_cast<void*>(node_compare)},
-                                 {Py_tp_hash, reinterpret_cast<void*>(node_hash)},       {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
-                                 {Py_tp_methods, node_methods},                          {Py_tp_getset, node_getset},
+PyType_Slot node_type_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
+                                 {Py_tp_traverse, reinterpret_cast<void*>(node_traverse)},
+                                 {Py_tp_clear, reinterpret_cast<void*>(node_clear)},
+                                 {Py_tp_richcompare, reinterpret_cast<void*>(node_compare)},
+                                 {Py_tp_hash, reinterpret_cast<void*>(node_hash)},
+                                 {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+                                 {Py_tp_methods, node_methods},
+                                 {Py_tp_getset, node_getset},
                                  {0, nullptr}};
 PyType_Spec node_spec = {"tilegrad._core.Node", offsetof(Node, items), sizeof(P),
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_type_slots};

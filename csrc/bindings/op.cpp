@@ -205,13 +205,16 @@ bool refuse_in_place(Op* op, Tensor* self, bool records) {
   Tensor* root = root_of(self);
   if (root->requires_grad && !root->node) {
     PyErr_Format(PyExc_RuntimeError,
-                 "%U: %s requires grad, so its value must not change in place while gradients are recorded; do it inside `with no_grad():`", op->name,
-                 self->base ? "this is a view of a leaf tensor that" : "this is a leaf tensor that");
+                 "%U: %s requires grad, so its value must not change in place while gradients are recorded; do it inside `with "
+                 "no_grad():`",
+                 op->name, self->base ? "this is a view of a leaf tensor that" : "this is a leaf tensor that");
     return true;
   }
   if (self->base && self->view_version == UINT32_MAX && (records || root->requires_grad)) {
     PyErr_Format(PyExc_RuntimeError,
-                 "%U: this view was taken inside `with no_grad():` and is changed in place while gradients are recorded; take the view outside", op->name);
+                 "%U: this view was taken inside `with no_grad():` and is changed in place while gradients are recorded; take "
+                 "the view outside",
+                 op->name);
     return true;
   }
   return false;
@@ -229,7 +232,9 @@ bool saves_first(Op* op, P const* args) {
 
 // x.mul_(y): like x = mul(x, y), but the result is written over x, and x's history continues with this step.
 P call_in_place(Op* op, P const* args, int n) {
-  if (!is_tensor(args[0])) return PyErr_Format(PyExc_TypeError, "%U(): argument '%U' must be Tensor, not %s", op->name, PyTuple_GET_ITEM(op->params, 0), Py_TYPE(args[0])->tp_name);
+  if (!is_tensor(args[0]))
+    return PyErr_Format(PyExc_TypeError, "%U(): argument '%U' must be Tensor, not %s", op->name,
+                        PyTuple_GET_ITEM(op->params, 0), Py_TYPE(args[0])->tp_name);
   Tensor* self = as_tensor(args[0]);
   const bool records = grad_enabled && is_floating(self->array.dtype) && (needs_grad(self) || any_wants_grad(op, args));
   if (refuse_in_place(op, self, records)) return nullptr;
@@ -291,7 +296,9 @@ void mark_view(P out, P source) {
   t->view_version = grad_enabled ? t->array.storage->version.load(std::memory_order_relaxed) : UINT32_MAX;
 }
 
-P bind_arguments_error(Op* op, P key) { return PyErr_Format(PyExc_TypeError, "%U() got an unexpected or repeated argument '%U'", op->name, key); }
+P bind_arguments_error(Op* op, P key) {
+  return PyErr_Format(PyExc_TypeError, "%U() got an unexpected or repeated argument '%U'", op->name, key);
+}
 
 bool bind_arguments(Op* op, P const* args, Py_ssize_t n, P kwnames, P* bound) {
   if (n > op->n_params) {
@@ -302,7 +309,9 @@ bool bind_arguments(Op* op, P const* args, Py_ssize_t n, P kwnames, P* bound) {
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k) {
     P key = PyTuple_GET_ITEM(kwnames, k);
     int i = 0;
-    while (i < op->n_params && PyTuple_GET_ITEM(op->params, i) != key && PyUnicode_Compare(PyTuple_GET_ITEM(op->params, i), key) != 0) ++i;
+    while (i < op->n_params && PyTuple_GET_ITEM(op->params, i) != key &&
+           PyUnicode_Compare(PyTuple_GET_ITEM(op->params, i), key) != 0)
+      ++i;
     if (i == op->n_params || bound[i]) {
       bind_arguments_error(op, key);
       return false;
@@ -335,7 +344,8 @@ P call_op(P self, P const* args, size_t nargsf, P kwnames) {
   if (records && op->rules == Py_None && op->composite != Py_None) return run_composite(op, args, op->n_params);
   P out = PyObject_Vectorcall(op->kernel, args, op->n_params, nullptr);
   if (!out) {
-    if (op->composite == Py_None || !callbacks.missing_kernel || !PyErr_ExceptionMatches(callbacks.missing_kernel)) return nullptr;
+    if (op->composite == Py_None || !callbacks.missing_kernel || !PyErr_ExceptionMatches(callbacks.missing_kernel))
+      return nullptr;
     PyErr_Clear();
     P told = callbacks.on_composite ? PyObject_CallOneArg(callbacks.on_composite, self) : Py_NewRef(Py_None);
     if (!told) return nullptr;
@@ -433,7 +443,8 @@ int op_traverse(Op* o, visitproc visit, void* arg) {
   return 0;
 }
 int op_clear(Op* o) {
-  for (P* v : {&o->name, &o->kernel, &o->params, &o->defaults, &o->rules, &o->composite, &o->in_place_of, &o->doc}) Py_CLEAR(*v);
+  for (P* v : {&o->name, &o->kernel, &o->params, &o->defaults, &o->rules, &o->composite, &o->in_place_of, &o->doc})
+    Py_CLEAR(*v);
   return 0;
 }
 void op_dealloc(Op* o) {
@@ -446,10 +457,11 @@ void op_dealloc(Op* o) {
 P op_bind(P self, P object, P) { return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self); }
 P op_repr(Op* o) { return PyUnicode_FromFormat("<op %U%R>", o->name, o->params); }
 
-PyMethodDef op_methods[] = {{"set_rules", reinterpret_cast<PyCFunction>(op_set_rules), METH_VARARGS, "Gradient rules and what they ask for."},
-                            {"set_flags", reinterpret_cast<PyCFunction>(op_set_flags), METH_VARARGS, "view, in_place, takes_list, saves_shapes"},
-                            {"set_composite", reinterpret_cast<PyCFunction>(op_set_composite), METH_VARARGS, "The same op in plain ops."},
-                            {}};
+PyMethodDef op_methods[] = {
+    {"set_rules", reinterpret_cast<PyCFunction>(op_set_rules), METH_VARARGS, "Gradient rules and what they ask for."},
+    {"set_flags", reinterpret_cast<PyCFunction>(op_set_flags), METH_VARARGS, "view, in_place, takes_list, saves_shapes"},
+    {"set_composite", reinterpret_cast<PyCFunction>(op_set_composite), METH_VARARGS, "The same op in plain ops."},
+    {}};
 PyMemberDef op_members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(Op, vectorcall), READONLY, nullptr},
                             {"name", T_OBJECT, offsetof(Op, name), READONLY, "The op's name."},
                             {"__name__", T_OBJECT, offsetof(Op, name), READONLY, nullptr},
@@ -472,8 +484,10 @@ PyType_Slot op_slots[] = {{Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)
                           {Py_tp_methods, op_methods},
                           {Py_tp_members, op_members},
                           {0, nullptr}};
-PyType_Spec op_spec = {"tilegrad._core.Op", sizeof(Op), 0,
-                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, op_slots};
+PyType_Spec op_spec = {
+    "tilegrad._core.Op", sizeof(Op), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    op_slots};
 
 }  // namespace
 

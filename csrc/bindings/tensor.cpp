@@ -76,8 +76,7 @@ int tensor_clear(Tensor* t) {
 void tensor_dealloc(Tensor* t) {
   PyTypeObject* type = Py_TYPE(t);
   PyObject_GC_UnTrack(t);
-  Py_TRASHCAN_BEGIN(t, tensor_dealloc)
-  if (t->weakrefs) PyObject_ClearWeakRefs(reinterpret_cast<P>(t));
+  Py_TRASHCAN_BEGIN(t, tensor_dealloc) if (t->weakrefs) PyObject_ClearWeakRefs(reinterpret_cast<P>(t));
   tensor_clear(t);
   t->array.~Array();
   type->tp_free(t);
@@ -94,12 +93,44 @@ P tensor_new(PyTypeObject* type, P, P) {  // an empty 1-d tensor; subclasses mak
 }
 
 // --- operators
-enum Slot { s_add, s_sub, s_mul, s_div, s_floor_divide, s_remainder, s_pow, s_matmul, s_and, s_or, s_xor,
-            s_add_, s_sub_, s_mul_, s_div_, s_floor_divide_, s_remainder_, s_pow_, s_and_, s_or_, s_xor_,
-            s_neg, s_abs, s_invert, s_eq, s_ne, s_lt, s_le, s_gt, s_ge, slot_count };
-constexpr const char* slot_names[slot_count] = {"add", "sub", "mul", "div", "floor_divide", "remainder", "pow", "matmul", "and", "or", "xor",
-                                                "add_", "sub_", "mul_", "div_", "floor_divide_", "remainder_", "pow_", "and_", "or_", "xor_",
-                                                "neg", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge"};
+enum Slot {
+  s_add,
+  s_sub,
+  s_mul,
+  s_div,
+  s_floor_divide,
+  s_remainder,
+  s_pow,
+  s_matmul,
+  s_and,
+  s_or,
+  s_xor,
+  s_add_,
+  s_sub_,
+  s_mul_,
+  s_div_,
+  s_floor_divide_,
+  s_remainder_,
+  s_pow_,
+  s_and_,
+  s_or_,
+  s_xor_,
+  s_neg,
+  s_abs,
+  s_invert,
+  s_eq,
+  s_ne,
+  s_lt,
+  s_le,
+  s_gt,
+  s_ge,
+  slot_count
+};
+constexpr const char* slot_names[slot_count] = {
+    "add",        "sub",  "mul",  "div",  "floor_divide", "remainder", "pow",  "matmul",
+    "and",        "or",   "xor",  "add_", "sub_",         "mul_",      "div_", "floor_divide_",
+    "remainder_", "pow_", "and_", "or_",  "xor_",         "neg",       "abs",  "invert",
+    "eq",         "ne",   "lt",   "le",   "gt",           "ge"};
 P slot_ops[slot_count];
 
 // The operand itself, a tensor made of an array-like, or null: not ours. New reference.
@@ -109,7 +140,8 @@ P operand(P v) {
   return nullptr;
 }
 template <Slot s> P binary_slot(P x, P y) {
-  const bool plain_x = is_tensor(x) || PyFloat_Check(x) || PyLong_Check(x), plain_y = is_tensor(y) || PyFloat_Check(y) || PyLong_Check(y);
+  const bool plain_x = is_tensor(x) || PyFloat_Check(x) || PyLong_Check(x),
+             plain_y = is_tensor(y) || PyFloat_Check(y) || PyLong_Check(y);
   if (plain_x && plain_y) {
     P args[2] = {x, y};
     return call_op(slot_ops[s], args, 2, nullptr);
@@ -146,7 +178,9 @@ Py_hash_t tensor_hash(P t) { return static_cast<Py_hash_t>(reinterpret_cast<uint
 // --- one element as a Python number
 P item_of(Tensor* t) {
   const Array& a = t->array;
-  if (a.numel() != 1) return PyErr_Format(PyExc_RuntimeError, "a tensor of shape %s with %lld elements cannot be turned into one number", to_text(a.shape).c_str(), static_cast<long long>(a.numel()));
+  if (a.numel() != 1)
+    return PyErr_Format(PyExc_RuntimeError, "a tensor of shape %s with %lld elements cannot be turned into one number",
+                        to_text(a.shape).c_str(), static_cast<long long>(a.numel()));
   try {
     const Array wide = a.dtype == DType::bf16 || a.dtype == DType::f16 ? ops::cast(a, DType::f32) : a;
     switch (wide.dtype) {
@@ -177,12 +211,15 @@ P tensor_int(P t) {
   return out;
 }
 P tensor_index(P t) {
-  if (is_floating(array_of(t).dtype)) return PyErr_Format(PyExc_TypeError, "only integer tensors of one element can be used as an index, got dtype %s", name_of(array_of(t).dtype));
+  if (is_floating(array_of(t).dtype))
+    return PyErr_Format(PyExc_TypeError, "only integer tensors of one element can be used as an index, got dtype %s",
+                        name_of(array_of(t).dtype));
   return tensor_int(t);
 }
 int tensor_bool(P t) {
   if (array_of(t).numel() != 1) {
-    PyErr_Format(PyExc_RuntimeError, "the truth value of a tensor of shape %s is ambiguous; use .any() or .all()", to_text(array_of(t).shape).c_str());
+    PyErr_Format(PyExc_RuntimeError, "the truth value of a tensor of shape %s is ambiguous; use .any() or .all()",
+                 to_text(array_of(t).shape).c_str());
     return -1;
   }
   P v = item_of(as_tensor(t));
@@ -236,7 +273,8 @@ int set_requires_grad(Tensor* t, P v, void*) {
   const int on = v ? PyObject_IsTrue(v) : -1;
   if (on < 0) return -1;
   if (on && !is_floating(t->array.dtype)) {
-    PyErr_Format(PyExc_RuntimeError, "only floating tensors can require gradients, this one has dtype %s", name_of(t->array.dtype));
+    PyErr_Format(PyExc_RuntimeError, "only floating tensors can require gradients, this one has dtype %s",
+                 name_of(t->array.dtype));
     return -1;
   }
   if (node_of(t)) {
@@ -250,7 +288,8 @@ int set_requires_grad(Tensor* t, P v, void*) {
 P get_grad(Tensor* t, void*) {
   if (t->grad) return Py_NewRef(t->grad);
   if (t->node && !t->node->hooks &&
-      PyErr_WarnEx(PyExc_UserWarning, "the .grad of a tensor that is not a leaf is read; backward() fills it only after retain_grad()", 1) < 0)
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "the .grad of a tensor that is not a leaf is read; backward() fills it only after retain_grad()", 1) < 0)
     return nullptr;
   Py_RETURN_NONE;
 }
@@ -265,8 +304,8 @@ int set_grad(Tensor* t, P v, void*) {
   }
   const Array &g = array_of(v), &x = t->array;
   if (!(g.shape == x.shape) || g.dtype != x.dtype) {
-    PyErr_Format(PyExc_RuntimeError, "grad of shape %s and dtype %s does not fit a tensor of shape %s and dtype %s", to_text(g.shape).c_str(), name_of(g.dtype),
-                 to_text(x.shape).c_str(), name_of(x.dtype));
+    PyErr_Format(PyExc_RuntimeError, "grad of shape %s and dtype %s does not fit a tensor of shape %s and dtype %s",
+                 to_text(g.shape).c_str(), name_of(g.dtype), to_text(x.shape).c_str(), name_of(x.dtype));
     return -1;
   }
   Py_XSETREF(t->grad, Py_NewRef(v));
@@ -303,49 +342,82 @@ P tensor_data_ptr(Tensor* t, P) { return PyLong_FromVoidPtr(t->array.data()); }
 PyMethodDef tensor_methods[] = {
     {"item", reinterpret_cast<PyCFunction>(tensor_item), METH_NOARGS, "The one element of this tensor as a Python number."},
     {"numel", reinterpret_cast<PyCFunction>(tensor_numel), METH_NOARGS, "The number of elements."},
-    {"is_contiguous", reinterpret_cast<PyCFunction>(tensor_contiguous_p), METH_NOARGS, "Do the elements lie in memory in row-major order without gaps?"},
-    {"detach", reinterpret_cast<PyCFunction>(tensor_detach), METH_NOARGS, "The same memory without history; gradients stop here."},
-    {"detach_", reinterpret_cast<PyCFunction>(tensor_detach_), METH_NOARGS, "Cuts this tensor from its history and returns it."},
+    {"is_contiguous", reinterpret_cast<PyCFunction>(tensor_contiguous_p), METH_NOARGS,
+     "Do the elements lie in memory in row-major order without gaps?"},
+    {"detach", reinterpret_cast<PyCFunction>(tensor_detach), METH_NOARGS,
+     "The same memory without history; gradients stop here."},
+    {"detach_", reinterpret_cast<PyCFunction>(tensor_detach_), METH_NOARGS,
+     "Cuts this tensor from its history and returns it."},
     {"data_ptr", reinterpret_cast<PyCFunction>(tensor_data_ptr), METH_NOARGS, "The address of the first element."},
     {}};
 #define TG_GETTER(name, f, doc) {name, reinterpret_cast<getter>(f), nullptr, doc, nullptr}
 #define TG_PROPERTY(name, get, set, doc) {name, reinterpret_cast<getter>(get), reinterpret_cast<setter>(set), doc, nullptr}
-PyGetSetDef tensor_getset[] = {TG_GETTER("shape", get_shape, "Sizes of the dims, a tuple of ints."),
-                               TG_GETTER("_strides", get_strides, "Strides in elements."),
-                               TG_GETTER("dtype", get_dtype, "The element type."),
-                               TG_GETTER("ndim", get_ndim, "The number of dims."),
-                               TG_GETTER("_version", get_version, "How often the memory was changed in place."),
-                               TG_GETTER("_offset", get_offset, "First element in the storage."),
-                               TG_GETTER("grad_fn", get_node, "The graph node that computed this tensor; None for a leaf."),
-                               TG_GETTER("output_nr", get_output, "Which output of grad_fn this is."),
-                               TG_GETTER("is_leaf", get_leaf, "True when no recorded op computed this tensor."),
-                               TG_GETTER("_base", get_base, "The tensor this is a view of, or None."),
-                               TG_PROPERTY("requires_grad", get_requires_grad, set_requires_grad, "Are gradients wanted for this tensor?"),
-                               TG_PROPERTY("grad", get_grad, set_grad, "The gradient accumulated by backward(), or None."),
-                               TG_PROPERTY("_hooks", get_hooks, set_hooks, "Hooks of a leaf."),
-                               TG_PROPERTY("data", get_data, set_data, "The same memory without history."),
-                               {}};
+PyGetSetDef tensor_getset[] = {
+    TG_GETTER("shape", get_shape, "Sizes of the dims, a tuple of ints."),
+    TG_GETTER("_strides", get_strides, "Strides in elements."),
+    TG_GETTER("dtype", get_dtype, "The element type."),
+    TG_GETTER("ndim", get_ndim, "The number of dims."),
+    TG_GETTER("_version", get_version, "How often the memory was changed in place."),
+    TG_GETTER("_offset", get_offset, "First element in the storage."),
+    TG_GETTER("grad_fn", get_node, "The graph node that computed this tensor; None for a leaf."),
+    TG_GETTER("output_nr", get_output, "Which output of grad_fn this is."),
+    TG_GETTER("is_leaf", get_leaf, "True when no recorded op computed this tensor."),
+    TG_GETTER("_base", get_base, "The tensor this is a view of, or None."),
+    TG_PROPERTY("requires_grad", get_requires_grad, set_requires_grad, "Are gradients wanted for this tensor?"),
+    TG_PROPERTY("grad", get_grad, set_grad, "The gradient accumulated by backward(), or None."),
+    TG_PROPERTY("_hooks", get_hooks, set_hooks, "Hooks of a leaf."),
+    TG_PROPERTY("data", get_data, set_data, "The same memory without history."),
+    {}};
 PyMemberDef tensor_members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(Tensor, weakrefs), READONLY, nullptr}, {}};
 
 #define TG_SLOT(id, f) {id, reinterpret_cast<void*>(f)}
-PyType_Slot tensor_slots[] = {TG_SLOT(Py_tp_new, tensor_new), TG_SLOT(Py_tp_dealloc, tensor_dealloc), TG_SLOT(Py_tp_traverse, tensor_traverse),
-                              TG_SLOT(Py_tp_clear, tensor_clear), TG_SLOT(Py_tp_richcompare, tensor_compare), TG_SLOT(Py_tp_hash, tensor_hash),
-                              TG_SLOT(Py_tp_methods, tensor_methods), TG_SLOT(Py_tp_getset, tensor_getset), TG_SLOT(Py_tp_members, tensor_members),
-                              TG_SLOT(Py_nb_add, binary_slot<s_add>), TG_SLOT(Py_nb_subtract, binary_slot<s_sub>), TG_SLOT(Py_nb_multiply, binary_slot<s_mul>),
-                              TG_SLOT(Py_nb_true_divide, binary_slot<s_div>), TG_SLOT(Py_nb_floor_divide, binary_slot<s_floor_divide>),
-                              TG_SLOT(Py_nb_remainder, binary_slot<s_remainder>), TG_SLOT(Py_nb_power, power_slot<s_pow>),
-                              TG_SLOT(Py_nb_matrix_multiply, binary_slot<s_matmul>), TG_SLOT(Py_nb_and, binary_slot<s_and>), TG_SLOT(Py_nb_or, binary_slot<s_or>),
-                              TG_SLOT(Py_nb_xor, binary_slot<s_xor>), TG_SLOT(Py_nb_inplace_add, binary_slot<s_add_>), TG_SLOT(Py_nb_inplace_subtract, binary_slot<s_sub_>),
-                              TG_SLOT(Py_nb_inplace_multiply, binary_slot<s_mul_>), TG_SLOT(Py_nb_inplace_true_divide, binary_slot<s_div_>),
-                              TG_SLOT(Py_nb_inplace_floor_divide, binary_slot<s_floor_divide_>), TG_SLOT(Py_nb_inplace_remainder, binary_slot<s_remainder_>),
-                              TG_SLOT(Py_nb_inplace_power, power_slot<s_pow_>), TG_SLOT(Py_nb_inplace_and, binary_slot<s_and_>),
-                              TG_SLOT(Py_nb_inplace_or, binary_slot<s_or_>), TG_SLOT(Py_nb_inplace_xor, binary_slot<s_xor_>),
-                              TG_SLOT(Py_nb_negative, unary_slot<s_neg>), TG_SLOT(Py_nb_positive, tensor_positive), TG_SLOT(Py_nb_absolute, unary_slot<s_abs>),
-                              TG_SLOT(Py_nb_invert, unary_slot<s_invert>), TG_SLOT(Py_nb_float, tensor_float), TG_SLOT(Py_nb_int, tensor_int),
-                              TG_SLOT(Py_nb_index, tensor_index), TG_SLOT(Py_nb_bool, tensor_bool), TG_SLOT(Py_mp_length, tensor_length),
-                              TG_SLOT(Py_mp_subscript, tensor_getitem), TG_SLOT(Py_mp_ass_subscript, tensor_setitem), TG_SLOT(Py_sq_item, tensor_sequence_item),
-                              TG_SLOT(Py_bf_getbuffer, getbuffer), TG_SLOT(Py_bf_releasebuffer, releasebuffer), {0, nullptr}};
-PyType_Spec tensor_spec = {"tilegrad._core.TensorBase", sizeof(Tensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, tensor_slots};
+PyType_Slot tensor_slots[] = {TG_SLOT(Py_tp_new, tensor_new),
+                              TG_SLOT(Py_tp_dealloc, tensor_dealloc),
+                              TG_SLOT(Py_tp_traverse, tensor_traverse),
+                              TG_SLOT(Py_tp_clear, tensor_clear),
+                              TG_SLOT(Py_tp_richcompare, tensor_compare),
+                              TG_SLOT(Py_tp_hash, tensor_hash),
+                              TG_SLOT(Py_tp_methods, tensor_methods),
+                              TG_SLOT(Py_tp_getset, tensor_getset),
+                              TG_SLOT(Py_tp_members, tensor_members),
+                              TG_SLOT(Py_nb_add, binary_slot<s_add>),
+                              TG_SLOT(Py_nb_subtract, binary_slot<s_sub>),
+                              TG_SLOT(Py_nb_multiply, binary_slot<s_mul>),
+                              TG_SLOT(Py_nb_true_divide, binary_slot<s_div>),
+                              TG_SLOT(Py_nb_floor_divide, binary_slot<s_floor_divide>),
+                              TG_SLOT(Py_nb_remainder, binary_slot<s_remainder>),
+                              TG_SLOT(Py_nb_power, power_slot<s_pow>),
+                              TG_SLOT(Py_nb_matrix_multiply, binary_slot<s_matmul>),
+                              TG_SLOT(Py_nb_and, binary_slot<s_and>),
+                              TG_SLOT(Py_nb_or, binary_slot<s_or>),
+                              TG_SLOT(Py_nb_xor, binary_slot<s_xor>),
+                              TG_SLOT(Py_nb_inplace_add, binary_slot<s_add_>),
+                              TG_SLOT(Py_nb_inplace_subtract, binary_slot<s_sub_>),
+                              TG_SLOT(Py_nb_inplace_multiply, binary_slot<s_mul_>),
+                              TG_SLOT(Py_nb_inplace_true_divide, binary_slot<s_div_>),
+                              TG_SLOT(Py_nb_inplace_floor_divide, binary_slot<s_floor_divide_>),
+                              TG_SLOT(Py_nb_inplace_remainder, binary_slot<s_remainder_>),
+                              TG_SLOT(Py_nb_inplace_power, power_slot<s_pow_>),
+                              TG_SLOT(Py_nb_inplace_and, binary_slot<s_and_>),
+                              TG_SLOT(Py_nb_inplace_or, binary_slot<s_or_>),
+                              TG_SLOT(Py_nb_inplace_xor, binary_slot<s_xor_>),
+                              TG_SLOT(Py_nb_negative, unary_slot<s_neg>),
+                              TG_SLOT(Py_nb_positive, tensor_positive),
+                              TG_SLOT(Py_nb_absolute, unary_slot<s_abs>),
+                              TG_SLOT(Py_nb_invert, unary_slot<s_invert>),
+                              TG_SLOT(Py_nb_float, tensor_float),
+                              TG_SLOT(Py_nb_int, tensor_int),
+                              TG_SLOT(Py_nb_index, tensor_index),
+                              TG_SLOT(Py_nb_bool, tensor_bool),
+                              TG_SLOT(Py_mp_length, tensor_length),
+                              TG_SLOT(Py_mp_subscript, tensor_getitem),
+                              TG_SLOT(Py_mp_ass_subscript, tensor_setitem),
+                              TG_SLOT(Py_sq_item, tensor_sequence_item),
+                              TG_SLOT(Py_bf_getbuffer, getbuffer),
+                              TG_SLOT(Py_bf_releasebuffer, releasebuffer),
+                              {0, nullptr}};
+PyType_Spec tensor_spec = {"tilegrad._core.TensorBase", sizeof(Tensor), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, tensor_slots};
 
 }  // namespace
 

@@ -44,8 +44,8 @@ class Pool {
       Guard guard(*this);
       if (stats_.limit_bytes && stats_.live_bytes + block > stats_.limit_bytes) {
         guard.unlock();
-        fail(ErrorKind::memory, "cannot allocate {} bytes: {} bytes are in use and the limit is {} bytes (set_memory_limit)", bytes,
-             stats_.live_bytes, stats_.limit_bytes);
+        fail(ErrorKind::memory, "cannot allocate {} bytes: {} bytes are in use and the limit is {} bytes (set_memory_limit)",
+             bytes, stats_.live_bytes, stats_.limit_bytes);
       }
       ++stats_.allocations;
       stats_.live_bytes += block;

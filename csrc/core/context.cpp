@@ -40,8 +40,8 @@ int threads_from_environment() {
   if (!text || !*text) return available_threads();
   char* end = nullptr;
   const long value = std::strtol(text, &end, 10);
-  check(*end == 0 && value >= 1 && value <= 1024, ErrorKind::value, "TILEGRAD_NUM_THREADS={}: expected a whole number from 1 to 1024",
-        text);
+  check(*end == 0 && value >= 1 && value <= 1024, ErrorKind::value,
+        "TILEGRAD_NUM_THREADS={}: expected a whole number from 1 to 1024", text);
   return static_cast<int>(value);
 }
 
@@ -51,7 +51,8 @@ ThreadLimits thread_limits() {
   ThreadLimits limits;
   cpu_set_t set;
   CPU_ZERO(&set);
-  limits.affinity = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  limits.affinity =
+      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   if (limits.affinity < 1) limits.affinity = 1;
   limits.quota = cgroup_quota();
   return limits;

@@ -9,8 +9,8 @@ namespace tg {
 
 struct Context {
   int threads = 1;
-  bool forked = false;                   // this process was forked from one that ran kernels: it stays on one thread
-  const KernelTable* cpu = nullptr;      // the table of the chosen instruction set
+  bool forked = false;               // this process was forked from one that ran kernels: it stays on one thread
+  const KernelTable* cpu = nullptr;  // the table of the chosen instruction set
 };
 
 // Set up on first use from TILEGRAD_ISA and TILEGRAD_NUM_THREADS; a bad value raises Error(value).
@@ -19,8 +19,8 @@ Context& context();
 // How many threads the machine lets this process run: min(CPU affinity, cgroup quota), at least 1.
 int available_threads();
 struct ThreadLimits {
-  int affinity = 1;      // CPUs in the affinity mask
-  double quota = 0;      // CPUs the cgroup grants; 0 = no quota
+  int affinity = 1;  // CPUs in the affinity mask
+  double quota = 0;  // CPUs the cgroup grants; 0 = no quota
 };
 ThreadLimits thread_limits();
 

@@ -6,7 +6,10 @@ extern "C" {
 
 struct DLPackVersion { uint32_t major, minor; };
 struct DLDevice { int32_t device_type, device_id; };  // 1 = CPU, 2 = CUDA
-struct DLDataType { uint8_t code, bits; uint16_t lanes; };  // code 0 int, 1 uint, 2 float, 4 bfloat, 6 bool
+struct DLDataType {
+  uint8_t code, bits;
+  uint16_t lanes;
+};  // code 0 int, 1 uint, 2 float, 4 bfloat, 6 bool
 
 struct DLTensor {
   void* data;

@@ -30,12 +30,11 @@ inline std::string to_text(DType d) { return name_of(d); }
 inline std::string to_text(bool b) { return b ? "True" : "False"; }
 std::string to_text(double x);
 template <class T>
-  requires std::is_integral_v<T>
-std::string to_text(T x) { return std::to_string(x); }
-
-namespace detail {
-std::string fill_in(const char* pattern, const std::string* values, int count);
+requires std::is_integral_v<T> std::string to_text(T x) {
+  return std::to_string(x);
 }
+
+namespace detail { std::string fill_in(const char* pattern, const std::string* values, int count); }
 
 // format("{} of {}", 1, "two") = "1 of two"
 template <class... Args> std::string format(const char* pattern, const Args&... args) {
@@ -49,7 +48,8 @@ template <class... Args> [[noreturn]] void fail(ErrorKind kind, const char* patt
 
 // check(x.ndim == 2, ErrorKind::runtime, "mm: expected a 2-d tensor, got {} dims", x.ndim): arguments are formatted only on failure.
 template <class... Args> void check(bool condition, ErrorKind kind, const char* pattern, const Args&... args) {
-  if (!condition) [[unlikely]] fail(kind, pattern, args...);
+  if (!condition) [[unlikely]]
+    fail(kind, pattern, args...);
 }
 
 }  // namespace tg

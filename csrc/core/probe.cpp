@@ -11,7 +11,8 @@ namespace tg {
 
 double fma_peak_gflops(int threads, double milliseconds) {
   check(threads >= 1 && threads <= 1024, ErrorKind::value, "fma_peak_gflops: expected 1 to 1024 threads, got {}", threads);
-  check(milliseconds > 0 && milliseconds <= 10000, ErrorKind::value, "fma_peak_gflops: expected up to 10000 milliseconds, got {}", milliseconds);
+  check(milliseconds > 0 && milliseconds <= 10000, ErrorKind::value,
+        "fma_peak_gflops: expected up to 10000 milliseconds, got {}", milliseconds);
   using clock = std::chrono::steady_clock;
   const auto seconds = [](clock::duration d) { return std::chrono::duration<double>(d).count(); };
   const auto loop = context().cpu->fma_loop;

@@ -48,8 +48,8 @@ Dims broadcast_shapes(const char* op, const Dims& a, const Dims& b) {
 
 int wrap_dim(const char* op, int64_t dim, int ndim) {
   const int range = ndim ? ndim : 1;
-  check(dim >= -range && dim < range, ErrorKind::index, "{}: Dimension out of range (expected to be in range of [{}, {}], but got {})", op,
-        -range, range - 1, dim);
+  check(dim >= -range && dim < range, ErrorKind::index,
+        "{}: Dimension out of range (expected to be in range of [{}, {}], but got {})", op, -range, range - 1, dim);
   return static_cast<int>(dim < 0 ? dim + range : dim);
 }
 

@@ -12,16 +12,17 @@ namespace tg {
 struct Storage {
   std::atomic<int64_t> references{1};
   char* data = nullptr;
-  size_t bytes = 0;                        // usable bytes at data
-  void (*release)(Storage*) = nullptr;     // called when the last reference goes: back to the pool, or to the lender
-  void* owner = nullptr;                   // what `release` gives back: a Python object, a DLPack tensor; null for pool memory
-  Storage* next_free = nullptr;            // the pool's list
+  size_t bytes = 0;                     // usable bytes at data
+  void (*release)(Storage*) = nullptr;  // called when the last reference goes: back to the pool, or to the lender
+  void* owner = nullptr;                // what `release` gives back: a Python object, a DLPack tensor; null for pool memory
+  Storage* next_free = nullptr;         // the pool's list
   std::atomic<uint32_t> version{0};
   Device device;
-  uint16_t size_class = 0;                 // of pool memory
-  bool exposed = false;    // lent out writable (numpy(), DLPack, buffer): others may change it unseen, so nothing derived is cached
-  bool read_only = false;  // borrowed from a read-only buffer: in-place changes are refused
-  void* allocation_stream = nullptr;       // the stream that allocated it and the last other one that used it (CUDA)
+  uint16_t size_class = 0;  // of pool memory
+  bool exposed =
+      false;  // lent out writable (numpy(), DLPack, buffer): others may change it unseen, so nothing derived is cached
+  bool read_only = false;             // borrowed from a read-only buffer: in-place changes are refused
+  void* allocation_stream = nullptr;  // the stream that allocated it and the last other one that used it (CUDA)
   void* last_stream = nullptr;
 };
 

@@ -38,9 +38,15 @@ template <class T> TG_DEVICE_FUNCTION Integer<T> operator-(Integer<T> a, Integer
 template <class T> TG_DEVICE_FUNCTION Integer<T> operator-(Integer<T> a) { return wrapped<T>(0 - bits(a)); }
 template <class T> TG_DEVICE_FUNCTION Integer<T> operator*(Integer<T> a, Integer<T> b) { return wrapped<T>(bits(a) * bits(b)); }
 
-template <class T> TG_DEVICE_FUNCTION Integer<T> operator&(Integer<T> a, Integer<T> b) { return {static_cast<T>(a.value & b.value)}; }
-template <class T> TG_DEVICE_FUNCTION Integer<T> operator|(Integer<T> a, Integer<T> b) { return {static_cast<T>(a.value | b.value)}; }
-template <class T> TG_DEVICE_FUNCTION Integer<T> operator^(Integer<T> a, Integer<T> b) { return {static_cast<T>(a.value ^ b.value)}; }
+template <class T> TG_DEVICE_FUNCTION Integer<T> operator&(Integer<T> a, Integer<T> b) {
+  return {static_cast<T>(a.value & b.value)};
+}
+template <class T> TG_DEVICE_FUNCTION Integer<T> operator|(Integer<T> a, Integer<T> b) {
+  return {static_cast<T>(a.value | b.value)};
+}
+template <class T> TG_DEVICE_FUNCTION Integer<T> operator^(Integer<T> a, Integer<T> b) {
+  return {static_cast<T>(a.value ^ b.value)};
+}
 template <class T> TG_DEVICE_FUNCTION Integer<T> operator~(Integer<T> a) {
   if constexpr (Integer<T>::is_bool) return {!a.value};
   else return {static_cast<T>(~a.value)};

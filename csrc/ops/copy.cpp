@@ -13,22 +13,27 @@ void raise_unless_ok(const char* op, Status status) {
   }
 }
 
-void missing_kernel(const char* op, DType dtype) { fail(ErrorKind::not_implemented, "{}: no kernel for dtype {} on this device", op, dtype); }
+void missing_kernel(const char* op, DType dtype) {
+  fail(ErrorKind::not_implemented, "{}: no kernel for dtype {} on this device", op, dtype);
+}
 
 void check_writable(const char* op, const Array& x, const char* suffix) {
-  check(!x.storage->read_only, ErrorKind::value, "{}{}: the tensor shares read-only memory and cannot be changed in place; use clone() first", op,
-        suffix);
+  check(!x.storage->read_only, ErrorKind::value,
+        "{}{}: the tensor shares read-only memory and cannot be changed in place; use clone() first", op, suffix);
   check(x.contiguous() || !has_overlap(x), ErrorKind::runtime,
-        "{}{}: several elements of the tensor share one place in memory (it was expanded), so it cannot be changed in place; use clone() first", op,
-        suffix);
+        "{}{}: several elements of the tensor share one place in memory (it was expanded), so it cannot be changed in place; "
+        "use clone() first",
+        op, suffix);
 }
 
 void check_floating(const char* op, const Array& x) {
-  check(is_floating(x.dtype), ErrorKind::runtime, "{}: expected a floating tensor, got {}; convert it with .float()", op, x.dtype);
+  check(is_floating(x.dtype), ErrorKind::runtime, "{}: expected a floating tensor, got {}; convert it with .float()", op,
+        x.dtype);
 }
 
 namespace {
 void run_copy(Array& out, const Operand& source) {
+  if (out.numel() == 0) return;
   StridedBuilder<2> builder(out);
   builder.input(1, source, source.kind == Operand::real ? DType::f64 : DType::i64);
   const auto kernel = table_of(out.device()).copy;
@@ -68,7 +73,8 @@ void copy_(Array& x, const Operand& source) {
   Operand from = source;
   if (source.kind == Operand::tensor) {
     const Dims shape = broadcast_shapes("copy_", x.shape, source.array->shape);
-    check(shape == x.shape, ErrorKind::runtime, "copy_: a source of shape {} cannot be broadcast to shape {}", source.array->shape, x.shape);
+    check(shape == x.shape, ErrorKind::runtime, "copy_: a source of shape {} cannot be broadcast to shape {}",
+          source.array->shape, x.shape);
     if (source.array->storage == x.storage) {
       apart = clone(*source.array);
       from.array = &apart;

@@ -62,17 +62,22 @@ bool has_zero(const Operand& x) {
 DType binary_dtype(BinaryOp op, const Operand& x, const Operand& y) {
   DType dtype = result_type(x, y);
   if (needs_float(op) && !is_floating(dtype)) dtype = DType::f32;
-  check(!is_bitwise(op) || !is_floating(dtype), ErrorKind::type, "{}: expected integer or bool tensors, got {}", name_of(op), dtype);
+  check(!is_bitwise(op) || !is_floating(dtype), ErrorKind::type, "{}: expected integer or bool tensors, got {}", name_of(op),
+        dtype);
   if (op == BinaryOp::sub)
-    check(dtype != DType::b8, ErrorKind::type, "sub: bool tensors cannot be subtracted; use logical_xor (^) or logical_not (~)");
+    check(dtype != DType::b8, ErrorKind::type,
+          "sub: bool tensors cannot be subtracted; use logical_xor (^) or logical_not (~)");
   const bool divides = op == BinaryOp::floor_divide || op == BinaryOp::remainder;
-  if (divides && !is_floating(dtype)) check(!has_zero(y), ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
+  if (divides && !is_floating(dtype))
+    check(!has_zero(y), ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
   if (op == BinaryOp::pow && y.kind == Operand::integer && !is_floating(dtype))
-    check(y.number.integer >= 0, ErrorKind::runtime, "pow: an integer tensor to the negative power {}; use a float tensor", y.number.integer);
+    check(y.number.integer >= 0, ErrorKind::runtime, "pow: an integer tensor to the negative power {}; use a float tensor",
+          y.number.integer);
   return dtype;
 }
 
 void run_binary(BinaryOp op, Array& out, const Operand& x, const Operand& y, DType dtype) {
+  if (out.numel() == 0) return;
   StridedBuilder<3> builder(out);
   builder.input(1, x, dtype);
   builder.input(2, y, dtype);
@@ -96,7 +101,8 @@ Array result_array(const char* op, const Operand& x, const Operand& y, DType dty
 }
 
 void check_tensor(const char* op, const Operand& x, const Operand& y) {
-  check(x.kind == Operand::tensor || y.kind == Operand::tensor, ErrorKind::type, "{}: expected at least one tensor, got two numbers", op);
+  check(x.kind == Operand::tensor || y.kind == Operand::tensor, ErrorKind::type,
+        "{}: expected at least one tensor, got two numbers", op);
 }
 
 // An in-place op may read memory it writes only element by element; anything else is copied first.
@@ -108,7 +114,8 @@ Operand apart_from(const Array& target, const Operand& y, Array& copy) {
 }
 
 void check_in_place(const char* op, const Array& x, const Dims& shape, DType dtype) {
-  check(shape == x.shape, ErrorKind::runtime, "{}_: the result has shape {}, which does not fit in place into shape {}", op, shape, x.shape);
+  check(shape == x.shape, ErrorKind::runtime, "{}_: the result has shape {}, which does not fit in place into shape {}", op,
+        shape, x.shape);
   const bool fits = is_floating(x.dtype) || (!is_floating(dtype) && (x.dtype != DType::b8 || dtype == DType::b8));
   check(fits, ErrorKind::runtime, "{}_: a result of dtype {} cannot be stored in a tensor of dtype {}", op, dtype, x.dtype);
 }
@@ -124,11 +131,13 @@ DType result_type(const Operand& x, const Operand& y) {
 }
 
 Array unary(UnaryOp op, const Array& x) {
-  check(op != UnaryOp::bitwise_not || !is_floating(x.dtype), ErrorKind::type, "bitwise_not: expected integer or bool tensors, got {}", x.dtype);
+  check(op != UnaryOp::bitwise_not || !is_floating(x.dtype), ErrorKind::type,
+        "bitwise_not: expected integer or bool tensors, got {}", x.dtype);
   const DType dtype = needs_float(op) && !is_floating(x.dtype) ? DType::f32 : x.dtype;
   Array converted;
   const Operand in = in_dtype(Operand{Operand::tensor, &x, {}}, dtype, converted);
   Array out = empty_like(x, dtype);
+  if (out.numel() == 0) return out;
   StridedBuilder<2> builder(out);
   builder.input(1, in, dtype);
   const auto kernel = table_of(out.device()).unary[static_cast<int>(op)];
@@ -140,8 +149,9 @@ Array unary(UnaryOp op, const Array& x) {
 
 void unary_(UnaryOp op, Array& x) {
   check_writable(name_of(op), x);
-  check(!needs_float(op) || is_floating(x.dtype), ErrorKind::runtime, "{}_: a floating result cannot be stored in a tensor of dtype {}",
-        name_of(op), x.dtype);
+  check(!needs_float(op) || is_floating(x.dtype), ErrorKind::runtime,
+        "{}_: a floating result cannot be stored in a tensor of dtype {}", name_of(op), x.dtype);
+  if (x.numel() == 0) return;
   StridedBuilder<2> builder(x);
   builder.input(1, Operand{Operand::tensor, &x, {}}, x.dtype);
   const auto kernel = table_of(x.device()).unary[static_cast<int>(op)];
@@ -182,6 +192,7 @@ Array compare(CompareOp op, const Operand& x, const Operand& y) {
   Array converted_x, converted_y;
   const Operand a = in_dtype(x, dtype, converted_x), b = in_dtype(y, dtype, converted_y);
   Array out = result_array(name_of(op), a, b, DType::b8);
+  if (out.numel() == 0) return out;
   StridedBuilder<3> builder(out);
   builder.input(1, a, dtype);
   builder.input(2, b, dtype);
@@ -199,6 +210,7 @@ Array where(const Array& condition, const Operand& x, const Operand& y) {
   for (const Operand& v : {a, b})
     if (v.kind == Operand::tensor) shape = broadcast_shapes("where", shape, v.array->shape);
   Array out = empty(shape, dtype);
+  if (out.numel() == 0) return out;
   StridedBuilder<4> builder(out);
   builder.input(1, Operand{Operand::tensor, &condition, {}}, DType::b8);
   builder.input(2, a, dtype);

@@ -15,7 +15,8 @@ Indexed around(const Array& x, int dim, const Array& index) {
   v.dtype = x.dtype;
   v.index = index.as<int64_t>();
   v.count = index.numel();
-  for (int i = 0; i < x.ndim(); ++i) (i < dim ? v.outer : i == dim ? v.picked : v.inner) = i == dim ? x.shape[i] : (i < dim ? v.outer : v.inner) * x.shape[i];
+  for (int i = 0; i < x.ndim(); ++i)
+    (i < dim ? v.outer : i == dim ? v.picked : v.inner) = i == dim ? x.shape[i] : (i < dim ? v.outer : v.inner) * x.shape[i];
   if (x.ndim() == 0) v.picked = 1;
   return v;
 }
@@ -24,7 +25,8 @@ using IndexKernel = Status (*)(const Launch&, const Indexed&);
 void run(const char* op, IndexKernel kernel, const Indexed& v, Device device, int dim) {
   if (!kernel) missing_kernel(op, v.dtype);
   const Status status = kernel(launch_on(device), v);
-  check(status.code != Status::index_out_of_range, ErrorKind::index, "{}: index {} is out of bounds for dimension {} with size {}", op, status.detail, dim, v.picked);
+  check(status.code != Status::index_out_of_range, ErrorKind::index,
+        "{}: index {} is out of bounds for dimension {} with size {}", op, status.detail, dim, v.picked);
   raise_unless_ok(op, status);
 }
 
@@ -47,8 +49,8 @@ Array index_select(const Array& x, int64_t dim, const Array& index) {
 Array index_add(const Array& dy, int64_t dim, const Array& index, int64_t size) {
   check_index("index_add", index);
   const int at = wrap_dim("index_add", dim, dy.ndim());
-  check(dy.ndim() && dy.shape[at] == index.numel(), ErrorKind::runtime, "index_add: {} indexes for a source of shape {} along dim {}", index.numel(),
-        dy.shape, at);
+  check(dy.ndim() && dy.shape[at] == index.numel(), ErrorKind::runtime,
+        "index_add: {} indexes for a source of shape {} along dim {}", index.numel(), dy.shape, at);
   const Array in = contiguous(dy), idx = contiguous(index);
   Dims shape = dy.shape;
   shape[at] = size;
@@ -64,10 +66,12 @@ void index_copy_(Array& x, int64_t dim, const Array& index, const Array& source)
   check_index("index_copy_", index);
   check_writable("index_copy", x);
   const int at = wrap_dim("index_copy_", dim, x.ndim());
-  check(source.dtype == x.dtype, ErrorKind::runtime, "index_copy_: expected a source of dtype {}, got {}", x.dtype, source.dtype);
+  check(source.dtype == x.dtype, ErrorKind::runtime, "index_copy_: expected a source of dtype {}, got {}", x.dtype,
+        source.dtype);
   Dims expected = x.shape;
   expected[at] = index.numel();
-  check(source.shape == expected, ErrorKind::runtime, "index_copy_: expected a source of shape {}, got {}", expected, source.shape);
+  check(source.shape == expected, ErrorKind::runtime, "index_copy_: expected a source of shape {}, got {}", expected,
+        source.shape);
   const Array in = contiguous(source), idx = contiguous(index);
   Array out = contiguous(x);
   Indexed v = around(out, at, idx);
@@ -84,9 +88,11 @@ Array wrap_index(const Array& index, int64_t size, int64_t dim) {
   const Array low = reduce(ReduceOp::min, index, std::nullopt, false), high = reduce(ReduceOp::max, index, std::nullopt, false);
   const int64_t least = *low.as<int64_t>(), most = *high.as<int64_t>();
   const bool outside = least < -size || most >= size;
-  check(!outside, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", least < -size ? least : most, dim, size);
+  check(!outside, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", least < -size ? least : most,
+        dim, size);
   if (least >= 0) return index;
-  return binary(BinaryOp::remainder, Operand{Operand::tensor, &index, {}}, Operand{Operand::integer, nullptr, {double(size), size}});
+  return binary(BinaryOp::remainder, Operand{Operand::tensor, &index, {}},
+                Operand{Operand::integer, nullptr, {double(size), size}});
 }
 
 Array cat(const std::vector<Array>& tensors, int64_t dim) {
@@ -107,8 +113,8 @@ Array cat(const std::vector<Array>& tensors, int64_t dim) {
     if (t.ndim() == 1 && t.shape[0] == 0) continue;
     bool fits = t.ndim() == shape.size;
     for (int d = 0; d < shape.size && fits; ++d) fits = d == at || t.shape[d] == first->shape[d];
-    check(fits, ErrorKind::runtime, "cat: tensor {} has shape {}, which differs from {} in a dim other than {}", static_cast<int64_t>(i), t.shape,
-          first->shape, at);
+    check(fits, ErrorKind::runtime, "cat: tensor {} has shape {}, which differs from {} in a dim other than {}",
+          static_cast<int64_t>(i), t.shape, first->shape, at);
     shape[at] += t.shape[at];
   }
   Array out = empty(shape, dtype);

@@ -32,14 +32,17 @@ void check_operands(const char* op, const Array& x, const Array& y) {
 
 Array matmul(const Array& x0, const Array& y0) {
   check_operands("matmul", x0, y0);
-  check(x0.ndim() && y0.ndim(), ErrorKind::runtime, "matmul: both arguments need at least 1 dim, got {}-d and {}-d", x0.ndim(), y0.ndim());
+  check(x0.ndim() && y0.ndim(), ErrorKind::runtime, "matmul: both arguments need at least 1 dim, got {}-d and {}-d", x0.ndim(),
+        y0.ndim());
   const Array x = x0.ndim() == 1 ? unsqueeze(x0, 0) : x0;  // (1, K)
   const Array y = y0.ndim() == 1 ? unsqueeze(y0, 1) : y0;  // (K, 1)
   const int xn = x.ndim(), yn = y.ndim();
-  check(x.shape[xn - 1] == y.shape[yn - 2], ErrorKind::runtime, "matmul: shapes {} and {} do not fit: {} columns against {} rows", x0.shape, y0.shape,
-        x.shape[xn - 1], y.shape[yn - 2]);
+  check(x.shape[xn - 1] == y.shape[yn - 2], ErrorKind::runtime,
+        "matmul: shapes {} and {} do not fit: {} columns against {} rows", x0.shape, y0.shape, x.shape[xn - 1],
+        y.shape[yn - 2]);
 
-  const Dims batch = xn == 2 && yn == 2 ? Dims{} : broadcast_shapes("matmul", Dims(xn - 2, x.shape.at), Dims(yn - 2, y.shape.at));
+  const Dims batch =
+      xn == 2 && yn == 2 ? Dims{} : broadcast_shapes("matmul", Dims(xn - 2, x.shape.at), Dims(yn - 2, y.shape.at));
   Dims shape = batch;
   shape.push(x.shape[xn - 2]);
   shape.push(y.shape[yn - 1]);
@@ -76,18 +79,21 @@ Array matmul(const Array& x0, const Array& y0) {
 }
 
 namespace {
-Array linear_into(const Array& x, const Array& weight, const std::optional<Array>& bias, Activation activation, Array* pre_activation) {
+Array linear_into(const Array& x, const Array& weight, const std::optional<Array>& bias, Activation activation,
+                  Array* pre_activation) {
   check_operands("linear", x, weight);
-  check(weight.ndim() == 2, ErrorKind::runtime, "linear: expected a 2-d weight (out_features, in_features), got shape {}", weight.shape);
+  check(weight.ndim() == 2, ErrorKind::runtime, "linear: expected a 2-d weight (out_features, in_features), got shape {}",
+        weight.shape);
   check(x.ndim() >= 1, ErrorKind::runtime, "linear: expected an input of at least 1 dim, got a 0-d tensor");
   const int64_t in = weight.shape[1], out_features = weight.shape[0];
-  check(x.shape[x.ndim() - 1] == in, ErrorKind::runtime, "linear: an input of shape {} has {} features, the weight of shape {} expects {}", x.shape,
-        x.shape[x.ndim() - 1], weight.shape, in);
+  check(x.shape[x.ndim() - 1] == in, ErrorKind::runtime,
+        "linear: an input of shape {} has {} features, the weight of shape {} expects {}", x.shape, x.shape[x.ndim() - 1],
+        weight.shape, in);
   Array bias_row;
   if (bias) {
     check(bias->dtype == x.dtype, ErrorKind::runtime, "linear: expected a bias of dtype {}, got {}", x.dtype, bias->dtype);
-    check(bias->ndim() == 1 && bias->shape[0] == out_features, ErrorKind::runtime, "linear: expected a bias of shape ({},), got {}", out_features,
-          bias->shape);
+    check(bias->ndim() == 1 && bias->shape[0] == out_features, ErrorKind::runtime,
+          "linear: expected a bias of shape ({},), got {}", out_features, bias->shape);
     bias_row = contiguous(*bias);
   }
   Dims shape = x.shape;
@@ -114,7 +120,8 @@ Array linear(const Array& x, const Array& weight, const std::optional<Array>& bi
   return linear_into(x, weight, bias, activation, nullptr);
 }
 
-std::tuple<Array, Array> linear_keep(const Array& x, const Array& weight, const std::optional<Array>& bias, Activation activation) {
+std::tuple<Array, Array> linear_keep(const Array& x, const Array& weight, const std::optional<Array>& bias,
+                                     Activation activation) {
   Array before;
   Array out = linear_into(x, weight, bias, activation, &before);
   return {std::move(out), std::move(before)};

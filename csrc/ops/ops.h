@@ -33,17 +33,17 @@ const char* name_of(ReduceOp op);
 
 // --- creation and copies (copy.cpp)
 Array full(const Dims& shape, const Operand& value, DType dtype);
-Array clone(const Array& x);                       // keeps a dense layout
-Array contiguous(const Array& x);                  // x itself where it is contiguous already
-Array cast(const Array& x, DType dtype);           // always a new array
-void copy_(Array& x, const Operand& source);       // broadcasts and converts
+Array clone(const Array& x);                  // keeps a dense layout
+Array contiguous(const Array& x);             // x itself where it is contiguous already
+Array cast(const Array& x, DType dtype);      // always a new array
+void copy_(Array& x, const Operand& source);  // broadcasts and converts
 
 // --- views (view.cpp): new geometry, same storage
 Array view(const Array& x, const Dims& shape);     // one size may be -1; RuntimeError where the strides do not allow it
 Array reshape(const Array& x, const Dims& shape);  // view, or a copy where a view is impossible
 Array permute(const Array& x, const Dims& order);
 Array transpose(const Array& x, int64_t dim0, int64_t dim1);
-Array expand(const Array& x, const Dims& shape);   // -1 keeps a size
+Array expand(const Array& x, const Dims& shape);  // -1 keeps a size
 Array squeeze(const Array& x, std::optional<int64_t> dim);
 Array unsqueeze(const Array& x, int64_t dim);
 Array as_strided(const Array& x, const Dims& shape, const Dims& strides, int64_t offset);
@@ -62,19 +62,20 @@ struct Window {
   Dims base_shape, base_strides, shape, strides;
   int64_t offset = 0;
 };
-Array window_gather(const Array& x, const Window& w);    // x has base_shape: the part the view sees
-Array window_scatter(const Array& x, const Window& w);   // x has the view's shape: zeros elsewhere, overlaps add up
-Array window_zero(const Array& x, const Window& w);      // x has base_shape: a copy with zeros where the view sees
+Array window_gather(const Array& x, const Window& w);   // x has base_shape: the part the view sees
+Array window_scatter(const Array& x, const Window& w);  // x has the view's shape: zeros elsewhere, overlaps add up
+Array window_zero(const Array& x, const Window& w);     // x has base_shape: a copy with zeros where the view sees
 
 // --- reductions (reduce.cpp); no dims = all of them
 Array reduce(ReduceOp op, const Array& x, const std::optional<Dims>& dims, bool keepdim);
 Array mean(const Array& x, const std::optional<Dims>& dims, bool keepdim);
-Array sum_to(const Array& x, const Dims& shape);   // un-broadcast: sums the dims that were broadcast
+Array sum_to(const Array& x, const Dims& shape);  // un-broadcast: sums the dims that were broadcast
 
 // --- matrix products (matmul.cpp)
 Array matmul(const Array& x, const Array& y);
 Array linear(const Array& x, const Array& weight, const std::optional<Array>& bias, Activation activation);
-std::tuple<Array, Array> linear_keep(const Array& x, const Array& weight, const std::optional<Array>& bias, Activation activation);
+std::tuple<Array, Array> linear_keep(const Array& x, const Array& weight, const std::optional<Array>& bias,
+                                     Activation activation);
 
 // --- rows (softmax.cpp, cross_entropy.cpp)
 Array softmax(const Array& x, int64_t dim);
@@ -99,20 +100,23 @@ void normal_(Array& x, double mean, double std, int64_t seed, int64_t offset);
 void randint_(Array& x, int64_t low, int64_t high, int64_t seed, int64_t offset);
 
 // --- optimisers (optimizer.cpp)
-void sgd_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::optional<std::vector<Array>>& momentum_buffers,
-              double lr, double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first_step);
+void sgd_step(std::vector<Array>& parameters, const std::vector<Array>& gradients,
+              const std::optional<std::vector<Array>>& momentum_buffers, double lr, double momentum, double dampening,
+              double weight_decay, bool nesterov, bool maximize, bool first_step);
 void adam_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, std::vector<Array>& exp_avgs,
-               std::vector<Array>& exp_avg_sqs, const std::optional<std::vector<Array>>& max_exp_avg_sqs, double lr, double beta1,
-               double beta2, double eps, double weight_decay, int64_t step, bool decoupled, bool amsgrad, bool maximize);
+               std::vector<Array>& exp_avg_sqs, const std::optional<std::vector<Array>>& max_exp_avg_sqs, double lr,
+               double beta1, double beta2, double eps, double weight_decay, int64_t step, bool decoupled, bool amsgrad,
+               bool maximize);
 
 // --- shared by the ops
 // The answer of a kernel as an exception; `op` is named in it.
 void raise_unless_ok(const char* op, Status status);
 [[noreturn]] void missing_kernel(const char* op, DType dtype);
-void check_writable(const char* op, const Array& x, const char* suffix = "_");  // in-place targets: no read-only memory, no self-overlap
+void check_writable(const char* op, const Array& x,
+                    const char* suffix = "_");  // in-place targets: no read-only memory, no self-overlap
 void check_floating(const char* op, const Array& x);
 inline void touch(Array& x) { x.storage->version.fetch_add(1, std::memory_order_relaxed); }  // after every in-place change
-inline Rows rows_of(const Array& x) {  // contiguous, last dim = columns
+inline Rows rows_of(const Array& x) {                                                        // contiguous, last dim = columns
   const int64_t cols = x.shape[x.ndim() - 1];
   return Rows{x.data(), x.dtype, cols ? x.numel() / cols : 0, cols, cols};
 }

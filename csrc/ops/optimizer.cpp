@@ -11,21 +11,22 @@ class Buffers {
     for (const Array& p : parameters) {
       check(p.dtype == parameters[0].dtype && (p.dtype == DType::f32 || p.dtype == DType::f64), ErrorKind::runtime,
             "{}: expected parameters of one dtype, float32 or float64, got {} and {}", op, parameters[0].dtype, p.dtype);
-      check(p.contiguous(), ErrorKind::runtime, "{}: expected contiguous parameters, got strides {} for shape {}", op, p.strides, p.shape);
+      check(p.contiguous(), ErrorKind::runtime, "{}: expected contiguous parameters, got strides {} for shape {}", op,
+            p.strides, p.shape);
       check_writable(op, p, "");
       pointers_.push_back(p.data());
       sizes_.push_back(p.numel());
     }
   }
   std::vector<void*> matching(const char* what, const std::vector<Array>& buffers) const {
-    check(buffers.size() == parameters_.size(), ErrorKind::value, "{}: {} parameters but {} {}", op_, static_cast<int64_t>(parameters_.size()),
-          static_cast<int64_t>(buffers.size()), what);
+    check(buffers.size() == parameters_.size(), ErrorKind::value, "{}: {} parameters but {} {}", op_,
+          static_cast<int64_t>(parameters_.size()), static_cast<int64_t>(buffers.size()), what);
     std::vector<void*> out;
     for (size_t i = 0; i < buffers.size(); ++i) {
       const Array &b = buffers[i], &p = parameters_[i];
       check(b.shape == p.shape && b.dtype == p.dtype && b.contiguous(), ErrorKind::runtime,
-            "{}: {} {} has shape {} and dtype {}, its parameter {} and {}; both must be contiguous", op_, what, static_cast<int64_t>(i), b.shape, b.dtype,
-            p.shape, p.dtype);
+            "{}: {} {} has shape {} and dtype {}, its parameter {} and {}; both must be contiguous", op_, what,
+            static_cast<int64_t>(i), b.shape, b.dtype, p.shape, p.dtype);
       out.push_back(b.data());
     }
     return out;
@@ -48,8 +49,9 @@ class Buffers {
 
 }  // namespace
 
-void sgd_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::optional<std::vector<Array>>& momentum_buffers, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first_step) {
+void sgd_step(std::vector<Array>& parameters, const std::vector<Array>& gradients,
+              const std::optional<std::vector<Array>>& momentum_buffers, double lr, double momentum, double dampening,
+              double weight_decay, bool nesterov, bool maximize, bool first_step) {
   if (parameters.empty()) return;
   Buffers buffers("sgd_step", parameters);
   const auto grads = buffers.matching("gradients", gradients);
@@ -61,13 +63,15 @@ void sgd_step(std::vector<Array>& parameters, const std::vector<Array>& gradient
   list.first = momentum_buffers ? first.data() : nullptr;
   const auto kernel = table_of(parameters[0].device()).sgd;
   if (!kernel) missing_kernel("sgd_step", list.dtype);
-  raise_unless_ok("sgd_step", kernel(launch_on(parameters[0].device()), list, {lr, momentum, dampening, weight_decay, nesterov, maximize, first_step}));
+  raise_unless_ok("sgd_step", kernel(launch_on(parameters[0].device()), list,
+                                     {lr, momentum, dampening, weight_decay, nesterov, maximize, first_step}));
   for (Array& p : parameters) touch(p);
 }
 
-void adam_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, std::vector<Array>& exp_avgs, std::vector<Array>& exp_avg_sqs,
-               const std::optional<std::vector<Array>>& max_exp_avg_sqs, double lr, double beta1, double beta2, double eps, double weight_decay,
-               int64_t step, bool decoupled, bool amsgrad, bool maximize) {
+void adam_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, std::vector<Array>& exp_avgs,
+               std::vector<Array>& exp_avg_sqs, const std::optional<std::vector<Array>>& max_exp_avg_sqs, double lr,
+               double beta1, double beta2, double eps, double weight_decay, int64_t step, bool decoupled, bool amsgrad,
+               bool maximize) {
   if (parameters.empty()) return;
   Buffers buffers("adam_step", parameters);
   const auto grads = buffers.matching("gradients", gradients);
@@ -82,7 +86,8 @@ void adam_step(std::vector<Array>& parameters, const std::vector<Array>& gradien
   list.third = max_exp_avg_sqs ? third.data() : nullptr;
   const auto kernel = table_of(parameters[0].device()).adam;
   if (!kernel) missing_kernel("adam_step", list.dtype);
-  raise_unless_ok("adam_step", kernel(launch_on(parameters[0].device()), list, {lr, beta1, beta2, eps, weight_decay, step, decoupled, amsgrad, maximize}));
+  raise_unless_ok("adam_step", kernel(launch_on(parameters[0].device()), list,
+                                      {lr, beta1, beta2, eps, weight_decay, step, decoupled, amsgrad, maximize}));
   for (Array& p : parameters) touch(p);
 }
 

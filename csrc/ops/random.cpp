@@ -31,18 +31,24 @@ Random stream(int64_t seed, int64_t offset) { return Random{static_cast<uint64_t
 void uniform_(Array& x, double low, double high, int64_t seed, int64_t offset) {
   check_floating("uniform_", x);
   check(low <= high, ErrorKind::runtime, "uniform_: expected from <= to, got from={} and to={}", low, high);
-  in_order("uniform_", x, [&](const Launch& l, const Strided<1>& v) { return table_of(x.device()).uniform(l, stream(seed, offset), v, low, high); });
+  in_order("uniform_", x, [&](const Launch& l, const Strided<1>& v) {
+    return table_of(x.device()).uniform(l, stream(seed, offset), v, low, high);
+  });
 }
 
 void normal_(Array& x, double mean, double std, int64_t seed, int64_t offset) {
   check_floating("normal_", x);
   check(std >= 0, ErrorKind::runtime, "normal_: expected std >= 0, got {}", std);
-  in_order("normal_", x, [&](const Launch& l, const Strided<1>& v) { return table_of(x.device()).normal(l, stream(seed, offset), v, mean, std); });
+  in_order("normal_", x, [&](const Launch& l, const Strided<1>& v) {
+    return table_of(x.device()).normal(l, stream(seed, offset), v, mean, std);
+  });
 }
 
 void randint_(Array& x, int64_t low, int64_t high, int64_t seed, int64_t offset) {
   check(low < high, ErrorKind::runtime, "randint: expected low < high, got low={} and high={}", low, high);
-  in_order("randint_", x, [&](const Launch& l, const Strided<1>& v) { return table_of(x.device()).randint(l, stream(seed, offset), v, low, high); });
+  in_order("randint_", x, [&](const Launch& l, const Strided<1>& v) {
+    return table_of(x.device()).randint(l, stream(seed, offset), v, low, high);
+  });
 }
 
 }  // namespace tg::ops

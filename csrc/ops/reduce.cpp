@@ -55,8 +55,8 @@ Array reduce(ReduceOp op, const Array& input, const std::optional<Dims>& dims, b
   Array out = empty(out_shape, dtype);
   if (out.numel() == 0) return out;
   const bool has_identity = adds || op == ReduceOp::any || op == ReduceOp::all;
-  check(has_identity || !gathers_nothing, ErrorKind::index, "{}: a tensor of shape {} has no elements to reduce and {} has no identity", name,
-        x.shape, name);
+  check(has_identity || !gathers_nothing, ErrorKind::index,
+        "{}: a tensor of shape {} has no elements to reduce and {} has no identity", name, x.shape, name);
   r.out = out.data();
   r.in = x.data();
   r.out_dtype = out.dtype;

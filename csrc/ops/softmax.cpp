@@ -23,7 +23,8 @@ Array over_rows(const char* op, RowKernel kernel, const Array& x, int64_t dim) {
 }
 
 Array backward_over_rows(const char* op, RowBackwardKernel kernel, const Array& y, const Array& dy, int64_t dim) {
-  check(y.shape == dy.shape && y.dtype == dy.dtype, ErrorKind::runtime, "{}: y {} {} and dy {} {} differ", op, y.shape, y.dtype, dy.shape, dy.dtype);
+  check(y.shape == dy.shape && y.dtype == dy.dtype, ErrorKind::runtime, "{}: y {} {} and dy {} {} differ", op, y.shape, y.dtype,
+        dy.shape, dy.dtype);
   const int at = wrap_dim(op, dim, y.ndim());
   if (y.ndim() == 0) return reshape(backward_over_rows(op, kernel, reshape(y, {1}), reshape(dy, {1}), 0), {});
   const Array y_rows = dim_last(y, at), dy_rows = dim_last(dy, at);

@@ -26,11 +26,14 @@ Dims resolve(const char* op, const Dims& shape, int64_t count, const Dims& from)
     }
   }
   if (unknown >= 0) {
-    check(known != 0, ErrorKind::runtime, "{}: the size -1 in {} cannot be worked out for a tensor without elements", op, shape);
-    check(count % known == 0, ErrorKind::runtime, "{}: shape {} does not fit a tensor of shape {} with {} elements", op, shape, from, count);
+    check(known != 0, ErrorKind::runtime, "{}: the size -1 in {} cannot be worked out for a tensor without elements", op,
+          shape);
+    check(count % known == 0, ErrorKind::runtime, "{}: shape {} does not fit a tensor of shape {} with {} elements", op, shape,
+          from, count);
     out[unknown] = count / known;
   } else {
-    check(known == count, ErrorKind::runtime, "{}: shape {} has {} elements, the tensor of shape {} has {}", op, shape, known, from, count);
+    check(known == count, ErrorKind::runtime, "{}: shape {} has {} elements, the tensor of shape {} has {}", op, shape, known,
+          from, count);
   }
   return out;
 }
@@ -66,8 +69,9 @@ Array view(const Array& x, const Dims& shape) {
   const Dims target = resolve("view", shape, x.numel(), x.shape);
   Dims strides;
   check(view_strides(x, target, strides), ErrorKind::runtime,
-        "view: shape {} cannot be laid over a tensor of shape {} and strides {} without a copy; use reshape() or contiguous().view()", target,
-        x.shape, x.strides);
+        "view: shape {} cannot be laid over a tensor of shape {} and strides {} without a copy; use reshape() or "
+        "contiguous().view()",
+        target, x.shape, x.strides);
   return with_geometry(x, target, strides, x.offset);
 }
 
@@ -115,7 +119,8 @@ Array expand(const Array& x, const Dims& shape) {
     check(target[i] >= 0, ErrorKind::runtime, "expand: negative size {} in shape {}", target[i], shape);
     const int64_t size = own < 0 ? 1 : x.shape[own];
     check(size == target[i] || size == 1, ErrorKind::runtime,
-          "expand: size {} of dim {} cannot become {}; only dims of size 1 expand (tensor of shape {} to {})", size, i, target[i], x.shape, shape);
+          "expand: size {} of dim {} cannot become {}; only dims of size 1 expand (tensor of shape {} to {})", size, i,
+          target[i], x.shape, shape);
     strides[i] = own < 0 || (size == 1 && target[i] != 1) ? 0 : x.strides[own];
   }
   return with_geometry(x, target, strides, x.offset);
@@ -155,8 +160,10 @@ Array as_strided(const Array& x, const Dims& shape, const Dims& strides, int64_t
     check(strides[i] >= 0, ErrorKind::runtime, "as_strided: negative stride {} in {}", strides[i], strides);
     last += shape[i] ? (shape[i] - 1) * strides[i] : 0;
   }
-  const bool inside = offset >= 0 && (element_count(shape) == 0 || static_cast<size_t>(last + 1) * size_of(x.dtype) <= x.storage->bytes);
-  check(inside, ErrorKind::runtime, "as_strided: shape {}, strides {} and offset {} reach element {}, outside the storage of {} bytes", shape, strides,
+  const bool inside =
+      offset >= 0 && (element_count(shape) == 0 || static_cast<size_t>(last + 1) * size_of(x.dtype) <= x.storage->bytes);
+  check(inside, ErrorKind::runtime,
+        "as_strided: shape {}, strides {} and offset {} reach element {}, outside the storage of {} bytes", shape, strides,
         offset, last, static_cast<int64_t>(x.storage->bytes));
   return with_geometry(x, shape, strides, offset);
 }
@@ -164,7 +171,8 @@ Array as_strided(const Array& x, const Dims& shape, const Dims& strides, int64_t
 Array index(const Array& x, const std::vector<IndexEntry>& key) {
   int consumed = 0;
   for (const auto& e : key) consumed += e.kind == IndexEntry::select || e.kind == IndexEntry::slice;
-  check(consumed <= x.ndim(), ErrorKind::index, "too many indices for a {}-d tensor of shape {}: {} given", x.ndim(), x.shape, consumed);
+  check(consumed <= x.ndim(), ErrorKind::index, "too many indices for a {}-d tensor of shape {}: {} given", x.ndim(), x.shape,
+        consumed);
   Dims shape, strides;
   int64_t offset = x.offset;
   int dim = 0;
@@ -180,14 +188,18 @@ Array index(const Array& x, const std::vector<IndexEntry>& key) {
         shape.push(1);
         strides.push(dim < x.ndim() ? x.shape[dim] * x.strides[dim] : 1);
         break;
-      case IndexEntry::ellipsis: keep(x.ndim() - consumed - dim + [&] {  // dims left after what the rest of the key consumes
+      case IndexEntry::ellipsis:
+        keep(x.ndim() - consumed - dim + [&] {  // dims left after what the rest of the key consumes
           int before = 0;
-          for (const auto* p = key.data(); p != &e; ++p) before += p->kind == IndexEntry::select || p->kind == IndexEntry::slice;
-          return before; }());
+          for (const auto* p = key.data(); p != &e; ++p)
+            before += p->kind == IndexEntry::select || p->kind == IndexEntry::slice;
+          return before;
+        }());
         break;
       case IndexEntry::select: {
         const int64_t size = x.shape[dim], at = e.start < 0 ? e.start + size : e.start;
-        check(at >= 0 && at < size, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", e.start, dim, size);
+        check(at >= 0 && at < size, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", e.start, dim,
+              size);
         offset += at * x.strides[dim++];
         break;
       }

@@ -16,7 +16,8 @@ from . import _core
 from ._core import __version__
 from . import dtypes
 from .dtypes import (
-    bfloat16, bool, can_cast, double, dtype, finfo, float, float16, float32, float64, half, iinfo, int, int8, int32, int64, long, promote_types, uint8,
+    bfloat16, bool, can_cast, double, dtype, finfo, float, float16, float32, float64, half, iinfo, int, int8, int32,
+    int64, long, promote_types, uint8,
 )  # fmt: skip
 from .device import device
 from . import cuda, random
@@ -24,28 +25,30 @@ from .random import Generator, default_generator, get_rng_state, initial_seed, m
 from . import ops
 from .tensor import Size, Tensor, isclose  # before creation: the function `tensor` takes the name of the module
 from .ops.creation import (
-    arange, as_tensor, asarray, bernoulli, empty, empty_like, eye, from_dlpack, from_numpy, frombuffer, full, full_like, get_default_dtype,
-    linspace, meshgrid, multinomial, nonzero, normal, ones, ones_like, rand, rand_like, randint, randn, randn_like, randperm, set_default_dtype,
-    tensor, zeros, zeros_like,
+    arange, as_tensor, asarray, bernoulli, empty, empty_like, eye, from_dlpack, from_numpy, frombuffer, full,
+    full_like, get_default_dtype, linspace, meshgrid, multinomial, nonzero, normal, ones, ones_like, rand, rand_like,
+    randint, randn, randn_like, randperm, set_default_dtype, tensor, zeros, zeros_like,
 )  # fmt: skip
 from .ops.elementwise import (
-    abs, atan2, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, clamp, clone, cos, divide, eq, erf, exp, expm1, floor, floor_divide,
-    ge, gt, isfinite, isinf, isnan, le, log, log1p, log2, logical_and, logical_not, logical_or, logical_xor, lt, masked_fill, maximum, minimum,
-    mul, ne, neg, pow, reciprocal, relu, remainder, round, rsqrt, sigmoid, sign, sin, sqrt, square, tanh, trunc, where,
+    abs, atan2, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, ceil, clamp, clone, cos, divide, eq, erf, exp,
+    expm1, floor, floor_divide, ge, gt, isfinite, isinf, isnan, le, log, log1p, log2, logical_and, logical_not,
+    logical_or, logical_xor, lt, masked_fill, maximum, minimum, mul, ne, neg, pow, reciprocal, relu, remainder, round,
+    rsqrt, sigmoid, sign, sin, sqrt, square, tanh, trunc, where,
 )  # fmt: skip
 from .ops.index import flip, gather, index_add, index_select, masked_select, narrow, roll, scatter, scatter_add, select
 from .ops.matmul import addmm, bmm, dot, matmul, mm, mv, outer
 from .ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, norm, prod, std, sum, var
 from .ops.shape import (
-    broadcast_to, cat, chunk, concat, concatenate, diag, diagonal, expand, flatten, hstack, movedim, permute, repeat, reshape, split, squeeze, stack, t, tile,
-    transpose, tril, triu, unbind, unflatten, unsqueeze, vstack,
+    broadcast_to, cat, chunk, concat, concatenate, diag, diagonal, expand, flatten, hstack, movedim, permute, repeat,
+    reshape, split, squeeze, stack, t, tile, transpose, tril, triu, unbind, unflatten, unsqueeze, vstack,
 )  # fmt: skip
 from .ops.softmax import log_softmax, softmax
 from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._print import set_printoptions
 from ._process import (
-    composites_used, empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit, set_num_threads,
+    composites_used, empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit,
+    set_num_threads,
 )  # fmt: skip
 
 add = Tensor.add
@@ -63,7 +66,9 @@ def numel(x) -> _builtins.int:
     return x.numel()
 
 
-def allclose(x, y, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> _builtins.bool:
+def allclose(
+    x, y, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False
+) -> _builtins.bool:
     """Is |x - y| <= atol + rtol * |y| everywhere?"""
     return x.allclose(y, rtol, atol, equal_nan)
 

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 _options: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80}
 
 
-def set_printoptions(precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None, linewidth: int | None = None, sci_mode: bool | None = None) -> None:
+def set_printoptions(
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    sci_mode: bool | None = None,
+) -> None:
     """Digits, how many elements before a tensor is shortened, how many stay at each edge, characters per line."""
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     _options.update({k: v for k, v in given.items() if v is not None})
@@ -24,7 +30,13 @@ def text(x: Tensor) -> str:
     detached = x.detach()
     array = (detached.float() if x.dtype is dtypes.bfloat16 else detached).numpy()
     name = "Parameter containing:\ntensor" if type(x).__name__ == "Parameter" else "tensor"
-    body = np.array2string(array, separator=", ", prefix="tensor(", max_line_width=_options["linewidth"], **{k: v for k, v in _options.items() if k != "linewidth"})
+    body = np.array2string(
+        array,
+        separator=", ",
+        prefix="tensor(",
+        max_line_width=_options["linewidth"],
+        **{k: v for k, v in _options.items() if k != "linewidth"},
+    )
     notes = ""
     if x.dtype not in (dtypes.float32, dtypes.int64, dtypes.bool):
         notes += f", dtype={x.dtype!r}"

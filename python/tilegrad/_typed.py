@@ -8,13 +8,20 @@ from . import dtypes
 from .ops import creation
 
 _TYPES = {
-    "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16, "BFloat16Tensor": dtypes.bfloat16,
-    "LongTensor": dtypes.int64, "IntTensor": dtypes.int32, "CharTensor": dtypes.int8, "ByteTensor": dtypes.uint8, "BoolTensor": dtypes.bool,
-}  # fmt: skip
+    "FloatTensor": dtypes.float32,
+    "DoubleTensor": dtypes.float64,
+    "HalfTensor": dtypes.float16,
+    "BFloat16Tensor": dtypes.bfloat16,
+    "LongTensor": dtypes.int64,
+    "IntTensor": dtypes.int32,
+    "CharTensor": dtypes.int8,
+    "ByteTensor": dtypes.uint8,
+    "BoolTensor": dtypes.bool,
+}
 
 
 class _Constructor:
-    """``LongTensor([1, 2])`` copies data, ``LongTensor(2, 3)`` makes an uninitialised tensor; carries its ``dtype`` for ``x.type(...)``."""
+    """``LongTensor([1, 2])`` copies data, ``LongTensor(2, 3)`` has no values yet, ``x.type(LongTensor)`` converts."""
 
     def __init__(self, name: str, dtype: dtypes.dtype) -> None:
         self.__name__ = name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from typing import ClassVar
 
 from . import _core
 
@@ -59,7 +60,7 @@ def _by_name(name: str) -> dtype:
 class finfo:
     """Limits of a floating type: ``eps``, ``max``, ``min``, ``tiny``, ``bits``."""
 
-    _VALUES = {
+    _VALUES: ClassVar = {
         "float64": (2.220446049250313e-16, 1.7976931348623157e308, 2.2250738585072014e-308),
         "float32": (1.1920928955078125e-07, 3.4028234663852886e38, 1.1754943508222875e-38),
         "float16": (0.0009765625, 65504.0, 6.103515625e-05),

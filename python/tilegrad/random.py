@@ -51,8 +51,8 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """Seed and position as a uint8 tensor of 16 bytes."""
-        from .ops.creation import tensor
         from .dtypes import uint8
+        from .ops.creation import tensor
 
         raw = (self._seed & _MASK).to_bytes(8, "little") + self._position.to_bytes(8, "little")
         return tensor(list(raw), dtype=uint8)

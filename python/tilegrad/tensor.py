@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
 from . import _core, dtypes
+from ._methods import install
 from .autograd import engine, hooks
 from .device import CPU, device, require_cpu
 from .ops import creation, elementwise, index, shape
@@ -72,7 +72,9 @@ class Tensor(_core.TensorBase):
         if dim is None:
             return Size(self.shape)
         if not -self.ndim <= dim < self.ndim:
-            raise IndexError(f"size: Dimension out of range (expected to be in range of [{-self.ndim}, {self.ndim - 1}], but got {dim})")
+            raise IndexError(
+                f"size: Dimension out of range (expected to be in range of [{-self.ndim}, {self.ndim - 1}], but got {dim})"
+            )
         return self.shape[dim]
 
     def stride(self, dim: int | None = None) -> Any:
@@ -128,7 +130,9 @@ class Tensor(_core.TensorBase):
         return text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.ndim == 0 else repr(self) if not spec else object.__format__(self, spec)
+        return (
+            format(self.item(), spec) if spec and self.ndim == 0 else repr(self) if not spec else object.__format__(self, spec)
+        )
 
     # --- to Python, NumPy and other libraries
     def numpy(self, *, force: bool = False) -> np.ndarray:
@@ -157,7 +161,9 @@ class Tensor(_core.TensorBase):
         x = self.detach()
         return (x.float() if x.dtype is dtypes.bfloat16 else x).numpy().tolist()
 
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         if dl_device not in (None, (1, 0)):
             raise BufferError(f"__dlpack__: the tensor is on the CPU, device {dl_device} was asked for")
         return _core.to_dlpack(self.clone() if copy else self, max_version is not None and max_version[0] >= 1)
@@ -166,7 +172,17 @@ class Tensor(_core.TensorBase):
         return (1, 0)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return (_rebuild, (type(self), self.detach().contiguous().float().numpy() if self.dtype is dtypes.bfloat16 else self.detach().contiguous().numpy(), self.dtype, self.requires_grad))
+        return (
+            _rebuild,
+            (
+                type(self),
+                self.detach().contiguous().float().numpy()
+                if self.dtype is dtypes.bfloat16
+                else self.detach().contiguous().numpy(),
+                self.dtype,
+                self.requires_grad,
+            ),
+        )
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if not self.is_leaf:
@@ -180,7 +196,15 @@ class Tensor(_core.TensorBase):
         return copy
 
     # --- conversion
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        copy: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         """In another dtype or on another device: to(dtype), to(device), to(device, dtype), to(other)."""
         for a in args:
             if isinstance(a, dtypes.dtype):
@@ -307,7 +331,13 @@ class Tensor(_core.TensorBase):
         """random_(to) or random_(from, to): integers in the range."""
         low, high = (0, a) if b is None else (a, b)
         if b is None and a == 0:
-            high = 1 << 53 if self.dtype is dtypes.float64 else 1 << 24 if self.dtype.is_floating_point else dtypes.iinfo(self.dtype).max
+            high = (
+                1 << 53
+                if self.dtype is dtypes.float64
+                else 1 << 24
+                if self.dtype.is_floating_point
+                else dtypes.iinfo(self.dtype).max
+            )
         return _random_in_place(self, lambda x: fill_integers(x, low, high, generator))
 
     def bernoulli_(self, p: float = 0.5, *, generator: Any = None) -> Tensor:
@@ -333,6 +363,12 @@ class Tensor(_core.TensorBase):
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         return elementwise.clamp(self, min, max)
+
+    def clamp_min(self, min: Any) -> Tensor:
+        return elementwise.clamp(self, min=min)
+
+    def clamp_max(self, max: Any) -> Tensor:
+        return elementwise.clamp(self, max=max)
 
     def clip_(self, min: Any = None, max: Any = None) -> Tensor:
         return elementwise.clamp_(self, min, max)
@@ -366,9 +402,16 @@ def isclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equa
 
 
 _TYPE_NAMES = {
-    "float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "int64": "LongTensor",
-    "int32": "IntTensor", "int8": "CharTensor", "uint8": "ByteTensor", "bool": "BoolTensor",
-}  # fmt: skip
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "float16": "HalfTensor",
+    "bfloat16": "BFloat16Tensor",
+    "int64": "LongTensor",
+    "int32": "IntTensor",
+    "int8": "CharTensor",
+    "uint8": "ByteTensor",
+    "bool": "BoolTensor",
+}
 
 
 def _scaled(other: Any, alpha: Any) -> Any:
@@ -386,54 +429,7 @@ def _rebuild(cls: type, array: np.ndarray, dtype: dtypes.dtype, requires_grad: b
     return _core.make_subclass(cls, creation.tensor(array, dtype=dtype), requires_grad)
 
 
-def _install_methods() -> None:
-    """Ops that are methods under their own name."""
-    families = {
-        "elementwise": """sub mul mul_ divide div_ neg neg_ floor_divide floor_divide_ remainder remainder_ pow pow_ maximum minimum clamp clamp_
-            abs abs_ sign sign_ square square_ sqrt sqrt_ rsqrt rsqrt_ reciprocal reciprocal_ exp exp_ expm1 log log_ log1p log2 sin cos tanh
-            tanh_ sigmoid sigmoid_ relu relu_ softplus erf floor floor_ ceil ceil_ round round_ trunc trunc_ atan2 eq ne lt le gt ge logical_and
-            logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite masked_fill_ fill_""",
-        "reduce": "sum mean prod amax amin max min argmax argmin any all var std logsumexp norm",
-        "shape": """reshape permute transpose expand broadcast_to squeeze unsqueeze t flatten unflatten movedim split chunk unbind repeat tile
-            tril triu as_strided diagonal diag""",
-        "index": "select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add scatter_add_",
-        "matmul": "matmul mm bmm mv dot outer addmm",
-        "softmax": "softmax log_softmax",
-    }
-    for family, names in families.items():
-        module = sys.modules[f"tilegrad.ops.{family}"]
-        for name in names.split():
-            if name not in Tensor.__dict__:
-                setattr(Tensor, name, getattr(module, name))
-    for name, other in {
-        "multiply": "mul", "true_divide": "divide", "div": "divide", "subtract": "sub", "negative": "neg", "absolute": "abs", "swapaxes": "transpose",
-        "moveaxis": "movedim", "greater": "gt", "less": "lt", "greater_equal": "ge", "less_equal": "le", "not_equal": "ne", "arctan2": "atan2",
-        "clamp_max_": "minimum",
-    }.items():  # fmt: skip
-        if other in Tensor.__dict__ and name != "clamp_max_":
-            setattr(Tensor, name, Tensor.__dict__[other])
-    for name, dtype in {
-        "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64,
-        "int": dtypes.int32, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool,
-    }.items():  # fmt: skip
-        setattr(Tensor, name, _converter(name, dtype))
-    for name, limited in {
-        "clamp_min": lambda self, min: elementwise.clamp(self, min=min),
-        "clamp_max": lambda self, max: elementwise.clamp(self, max=max),
-    }.items():
-        setattr(Tensor, name, limited)
-
-
-def _converter(name: str, dtype: dtypes.dtype) -> Any:
-    def convert(self: Tensor) -> Tensor:
-        return self.to(dtype)
-
-    convert.__name__ = name
-    convert.__doc__ = f"In {dtype.name}."
-    return convert
-
-
-_install_methods()
+install(Tensor)
 _core.set_tensor_class(Tensor)
 
 

@@ -15,14 +15,14 @@ namespace tg::TG_ISA {
 
 template <class T> constexpr bool is_16_bit_float = dtype_of<T> == DType::bf16 || dtype_of<T> == DType::f16;
 
-// The nearest Integer within its range (int32_t or int64_t), towards zero. The limits are powers of two, exact in F.
-template <class Integer, class F> [[gnu::always_inline]] static inline Integer truncated(F x) {
-  constexpr F limit = sizeof(Integer) == 8 ? F(0x1p63) : F(0x1p31);
-  constexpr Integer smallest = static_cast<Integer>(uint64_t{1} << (8 * sizeof(Integer) - 1));
+// The nearest value of Whole (int32_t or int64_t), towards zero. The limits are powers of two, exact in F.
+template <class Whole, class F> [[gnu::always_inline]] static inline Whole truncated(F x) {
+  constexpr F limit = sizeof(Whole) == 8 ? F(0x1p63) : F(0x1p31);
+  constexpr Whole smallest = static_cast<Whole>(uint64_t{1} << (8 * sizeof(Whole) - 1));
   if (x != x) return 0;
   if (x >= limit) return ~smallest;
   if (x < -limit) return smallest;
-  return static_cast<Integer>(x);
+  return static_cast<Whole>(x);
 }
 
 template <class To, class From> [[gnu::always_inline]] static inline To converted(From x) {
@@ -39,16 +39,16 @@ template <class To, class From> [[gnu::always_inline]] static inline To converte
 template <class To, class From> static void convert_loop(void* const* data, int64_t n) {
   To* out = static_cast<To*>(data[0]);
   const From* in = static_cast<const From*>(data[1]);
-  constexpr bool halves = (is_16_bit_float<To> && dtype_of<From> == DType::f32) || (is_16_bit_float<From> && dtype_of<To> == DType::f32);
+  constexpr bool halves =
+      (is_16_bit_float<To> && dtype_of<From> == DType::f32) || (is_16_bit_float<From> && dtype_of<To> == DType::f32);
   if constexpr (dtype_of<To> == dtype_of<From>) memcpy(out, in, static_cast<size_t>(n) * sizeof(To));
   else if constexpr (halves) convert_floats(out, in, n);
-  else for (int64_t i = 0; i < n; ++i) out[i] = converted<To>(in[i]);
+  else
+    for (int64_t i = 0; i < n; ++i) out[i] = converted<To>(in[i]);
 }
 
 static Loop loop_for(DType to, DType from) {
-  return visit(to, [&]<class To>() {
-    return visit(from, []<class From>() -> Loop { return convert_loop<To, From>; });
-  });
+  return visit(to, [&]<class To>() { return visit(from, []<class From>() -> Loop { return convert_loop<To, From>; }); });
 }
 
 // Strided copy of one type: tiles are moved, not computed.
@@ -57,7 +57,7 @@ static void move_strided(const Launch& launch, const Strided<2>& view) {
   const int element = size_of(view.operand[0].dtype);
   parallel_for(launch, walk.tiles, walk.tiles_per(elementwise_grain), [&](int64_t begin, int64_t end) {
     alignas(64) char buffer[tile_elements * 8];
-    for_each_tile(walk, begin, end, [&](const Side (&side)[2], int64_t rows, int64_t cols) {
+    for_each_tile(walk, begin, end, [&](const Side(&side)[2], int64_t rows, int64_t cols) {
       const Side &out = side[0], &in = side[1];
       if ((out.col == 1 && in.row == 1) || (out.row == 1 && in.col == 1)) {
         // Transposed. Directly, a block would need lines of both sides, and equal power-of-two strides make them collide.

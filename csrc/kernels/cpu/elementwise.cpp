@@ -110,25 +110,26 @@ template <class F, class T> constexpr Loop binary_for() {
 template <class F> constexpr Loop unary_loops[dtype_count] = TG_BY_TYPE(unary_for, F);
 template <class F> constexpr Loop binary_loops[dtype_count] = TG_BY_TYPE(binary_for, F);
 template <class F> constexpr Loop compare_loops[dtype_count] = {
-    compare_loop<F, float>,   compare_loop<F, double>, compare_loop<F, float>,   compare_loop<F, float>, compare_loop<F, int64_t>,
-    compare_loop<F, int32_t>, compare_loop<F, int8_t>, compare_loop<F, uint8_t>, compare_loop<F, bool>};
+    compare_loop<F, float>,  compare_loop<F, double>,  compare_loop<F, float>,
+    compare_loop<F, float>,  compare_loop<F, int64_t>, compare_loop<F, int32_t>,
+    compare_loop<F, int8_t>, compare_loop<F, uint8_t>, compare_loop<F, bool>};
 #undef TG_BY_TYPE
 
 // --- rows of the kernel table --------------------------------------------------------------------------------------------
 
 template <class F> static Status unary_row(const Launch& launch, const Strided<2>& view) {
   const DType type = compute_type(view.operand[0].dtype);
-  return run_elementwise<2>(launch, view, unary_loops<F>[static_cast<int>(type)], {type, type});
+  return run_elementwise<2>(launch, view, unary_loops<F>[static_cast<int>(type)], { type, type });
 }
 
 template <class F> static Status binary_row(const Launch& launch, const Strided<3>& view) {
   const DType type = compute_type(view.operand[0].dtype);
-  return run_elementwise<3>(launch, view, binary_loops<F>[static_cast<int>(type)], {type, type, type});
+  return run_elementwise<3>(launch, view, binary_loops<F>[static_cast<int>(type)], { type, type, type });
 }
 
 template <class F> static Status compare_row(const Launch& launch, const Strided<3>& view) {
   const DType type = compute_type(view.operand[view.operand[1].data ? 1 : 2].dtype);
-  return run_elementwise<3>(launch, view, compare_loops<F>[static_cast<int>(type)], {DType::b8, type, type});
+  return run_elementwise<3>(launch, view, compare_loops<F>[static_cast<int>(type)], { DType::b8, type, type });
 }
 
 #define TG_ROW(name) unary_row<unary_##name>,

@@ -18,8 +18,10 @@ namespace tg::TG_ISA {
 // data[0] is the output; n elements of every operand lie side by side.
 using Loop = void (*)(void* const* data, int64_t n);
 
-// Elements per piece of work: 32 KB of float32. Below two pieces a parallel region costs more than it saves.
+// Elements per piece of work: 32 KB of float32. An addition of 16384 elements takes 2 us, twice what a parallel region costs;
+// from four pieces on two threads gain (measured on Zen 4).
 inline constexpr int64_t elementwise_grain = 8192;
+inline constexpr int64_t parallel_pieces = 4;
 
 // One operand's tile as contiguous memory of the loop's type.
 struct TileBuffer {
@@ -29,14 +31,14 @@ struct TileBuffer {
 };
 
 template <int N>
-[[gnu::noinline]] static void run_tiles(const Strided<N>& view, const TileWalk<N>& walk, Loop loop, const DType* types, int64_t begin,
-                                        int64_t end) {
+[[gnu::noinline]] static void run_tiles(const Strided<N>& view, const TileWalk<N>& walk, Loop loop, const DType* types,
+                                        int64_t begin, int64_t end) {
   TileBuffer buffer[N];
   alignas(64) char raw[tile_elements * 2];  // 16-bit floats between strided memory and their conversion
   for (int k = 1; k < N; ++k) {
     if (!view.operand[k].data) fill_tile(buffer[k].elements, types[k], view.operand[k].scalar, walk.rows * walk.cols);
   }
-  for_each_tile(walk, begin, end, [&](const Side (&side)[N], int64_t rows, int64_t cols) {
+  for_each_tile(walk, begin, end, [&](const Side(&side)[N], int64_t rows, int64_t cols) {
     const int64_t n = rows * cols;
     void* data[N];
     bool contiguous[N];
@@ -80,7 +82,7 @@ template <int N>
 [[gnu::noinline]] static void run_strided(const Launch& launch, const Strided<N>& view, Loop loop, const DType* types) {
   const TileWalk<N> walk(view);
   const int64_t grain = walk.tiles_per(elementwise_grain);
-  if (walk.tiles < 2 * grain) return run_tiles<N>(view, walk, loop, types, 0, walk.tiles);
+  if (walk.tiles < parallel_pieces * grain) return run_tiles<N>(view, walk, loop, types, 0, walk.tiles);
   parallel_for(launch, walk.tiles, grain,
                [&](int64_t begin, int64_t end) { run_tiles<N>(view, walk, loop, types, begin, end); });
 }
@@ -109,7 +111,7 @@ template <int N>
       flat = flat && operand.data && operand.dtype == types[k] && (view.ndim == 0 || operand.strides[0] == 1);
     }
     if (flat) {
-      if (n < 2 * elementwise_grain) loop(data, n);
+      if (n < parallel_pieces * elementwise_grain) loop(data, n);
       else run_flat<N>(launch, view, loop, types, n);
       return {};
     }

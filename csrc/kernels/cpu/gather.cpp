@@ -22,7 +22,9 @@ namespace tg::TG_ISA {
 static constexpr int64_t piece_bytes = 32768;  // work per piece, as in the elementwise kernels
 static constexpr int64_t column_block = 128;   // columns of inner that one piece of index_add owns: a few cache lines
 
-static int64_t pieces_of(int64_t row_bytes) { return row_bytes < piece_bytes ? piece_bytes / (row_bytes > 0 ? row_bytes : 1) : 1; }
+static int64_t pieces_of(int64_t row_bytes) {
+  return row_bytes < piece_bytes ? piece_bytes / (row_bytes > 0 ? row_bytes : 1) : 1;
+}
 
 static Status check_indexes(const Indexed& v) {
   int64_t bad = 0;  // branch-free, so that the compiler vectorises it

@@ -24,7 +24,6 @@
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/matmul/blocks.h"
 #include "kernels/cpu/matmul/integers.h"
-#include "kernels/cpu/matmul/stream.h"
 
 namespace tg::TG_ISA {
 
@@ -133,7 +132,7 @@ template <class S> static size_t bytes_per_worker(const Matmul& m, const Divisio
   if (computes_transpose(m)) swap_operands(p);
   p.M = ceil_div(p.M, d.row_pieces);
   p.N = smaller(p.N, round_up(ceil_div(p.N, d.col_pieces), Vec<typename P::Sum>::width));
-  return size_t(Blocks<P, S>::workspace(p));
+  return size_t(Blocks<P, S>(p, nullptr).workspace());
 }
 
 template <class S> [[gnu::noinline]] static void run_job(const Matmul& m, const Division& d, int64_t job, void* workspace) {
@@ -141,15 +140,12 @@ template <class S> [[gnu::noinline]] static void run_job(const Matmul& m, const 
   Product<S> p = product_of<S>(m);
   select_matrix(p, m, job / (d.row_pieces * d.col_pieces));
   if (computes_transpose(m)) swap_operands(p);
-  [[maybe_unused]] const bool stream = can_stream<P>(p);  // decided for the whole product, not for the piece
   // Pieces of columns begin at whole registers.
   const int64_t rows = ceil_div(p.M, d.row_pieces);
   const int64_t cols = round_up(ceil_div(p.N, d.col_pieces), Vec<typename P::Sum>::width);
   const int64_t i = job / d.col_pieces % d.row_pieces * rows, j = job % d.col_pieces * cols;
   if (i >= p.M || j >= p.N) return;
   select_piece(p, i, smaller(rows, p.M - i), j, smaller(cols, p.N - j));
-  if constexpr (sizeof(S) == sizeof(typename P::Sum))
-    if (stream) return stream_product<P>(p);
   Blocks<P, S>(p, workspace).run();
 }
 

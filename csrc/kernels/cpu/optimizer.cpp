@@ -31,7 +31,9 @@ static constexpr int64_t piece_size = 16384;  // elements: 64 KB of each buffer
 static int64_t pieces_of(int64_t size) { return (size + piece_size - 1) / piece_size; }
 
 // Calls update(parameter number, first element, count) for every piece.
-template <class Update> [[gnu::always_inline]] static inline void for_each_piece(const Launch& launch, const ParameterList& list, const Update& update) {
+template <class Update>
+[[gnu::always_inline]] static inline void for_each_piece(const Launch& launch, const ParameterList& list,
+                                                         const Update& update) {
   int64_t pieces = 0, elements = 0;
   for (int64_t i = 0; i < list.count; ++i) pieces += pieces_of(list.sizes[i]), elements += list.sizes[i];
   // A share is a few pieces where pieces are small, so that each is worth a thread; finding its first piece costs a scan.
@@ -76,7 +78,8 @@ template <class T> static void sgd_piece(T* p, const T* gradient, T* buffer, int
 struct AdamFactors { double shrink, decay, fresh1, beta2, fresh2, step_size, inverse_root; };
 
 template <class T>
-static void adam_piece(T* p, const T* gradient, T* m, T* v, T* w, int64_t n, const AdamFactors& f, bool maximize, double epsilon) {
+static void adam_piece(T* p, const T* gradient, T* m, T* v, T* w, int64_t n, const AdamFactors& f, bool maximize,
+                       double epsilon) {
   using V = Vec<T>;
   const V shrink(static_cast<T>(f.shrink)), decay(static_cast<T>(f.decay)), sign(static_cast<T>(maximize ? -1 : 1));
   const V fresh1(static_cast<T>(f.fresh1)), beta2(static_cast<T>(f.beta2)), fresh2(static_cast<T>(f.fresh2));

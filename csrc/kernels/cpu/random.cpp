@@ -74,7 +74,8 @@ static double largest_below(double bound, DType dtype) {
   return nearest < bound ? nearest : nextafterf(nearest, -HUGE_VALF);
 }
 
-template <class T> static void uniform_block(T* out, const Random& random, int64_t first, int64_t n, double low, double high, double limit) {
+template <class T> static void uniform_block(T* out, const Random& random, int64_t first, int64_t n, double low, double high,
+                                             double limit) {
   typename Draw<T>::Word words[block];
   Draw<T>::fill(words, random, first, n);
   const T base = static_cast<T>(low), range = static_cast<T>(high - low), largest = static_cast<T>(limit);
@@ -111,7 +112,8 @@ static int64_t element_count(const Strided<1>& view) {
 }
 
 // Runs make(float* or double* out, first, n) for every block and stores the numbers as the output's type.
-template <class Make> [[gnu::always_inline]] static inline Status fill_floats(const Launch& launch, const Strided<1>& view, const Make& make) {
+template <class Make> [[gnu::always_inline]] static inline Status fill_floats(const Launch& launch, const Strided<1>& view,
+                                                                              const Make& make) {
   const DType dtype = view.operand[0].dtype;
   if (!is_floating(dtype)) return {Status::missing, 0};
   char* out = static_cast<char*>(view.operand[0].data);
@@ -138,9 +140,8 @@ Status uniform(const Launch& launch, const Random& random, const Strided<1>& out
 }
 
 Status normal(const Launch& launch, const Random& random, const Strided<1>& out, double mean, double std) {
-  return fill_floats(launch, out, [&]<class T>(T* place, int64_t first, int64_t n) {
-    normal_block(place, random, first, n, mean, std);
-  });
+  return fill_floats(launch, out,
+                     [&]<class T>(T* place, int64_t first, int64_t n) { normal_block(place, random, first, n, mean, std); });
 }
 
 // Integers of [low, high), stored as any type.

@@ -31,13 +31,13 @@
 
 namespace tg::TG_ISA {
 
-static constexpr int64_t row_segment = 65536;    // elements of a row that one call reduces
-static constexpr int64_t column_rows = 512;      // rows that one call reduces, ...
-static constexpr int64_t column_block = 256;     // ... this many columns wide: a few cache lines of each row
-static constexpr int64_t buffer_elements = 4096; // 16 KB of float32
-static constexpr int64_t short_row = 32;         // below this a call per row costs more than transposing
-static constexpr int64_t piece_elements = 16384; // the least that is worth a thread
-static constexpr int64_t max_pieces = 32;        // of one output; their accumulators are on the stack
+static constexpr int64_t row_segment = 65536;     // elements of a row that one call reduces
+static constexpr int64_t column_rows = 512;       // rows that one call reduces, ...
+static constexpr int64_t column_block = 256;      // ... this many columns wide: a few cache lines of each row
+static constexpr int64_t buffer_elements = 4096;  // 16 KB of float32
+static constexpr int64_t short_row = 32;          // below this a call per row costs more than transposing
+static constexpr int64_t piece_elements = 16384;  // the least that is worth a thread
+static constexpr int64_t max_pieces = 32;         // of one output; their accumulators are on the stack
 
 struct Dim { int64_t size, in, out; };  // strides of the input and of the output
 
@@ -49,9 +49,9 @@ struct Plan {
   Dim kept[max_dims], reduced[max_dims];
   int kept_ndim = 0, reduced_ndim = 0;
   bool columns, buffered;
-  int64_t outputs = 1;               // rows: of the kept dims; columns: of all kept dims but the last
-  int64_t width = 1, blocks = 1;     // columns: the last kept dim and how many column blocks it has
-  int64_t length = 1, segment = 1;   // the last reduced dim, and how much of it one call takes
+  int64_t outputs = 1;              // rows: of the kept dims; columns: of all kept dims but the last
+  int64_t width = 1, blocks = 1;    // columns: the last kept dim and how many column blocks it has
+  int64_t length = 1, segment = 1;  // the last reduced dim, and how much of it one call takes
   int64_t segments_per_run, segments, segments_per_piece, pieces;
 };
 
@@ -117,8 +117,9 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, bool keeps_
   for (int d = 0; d < p.reduced_ndim - 1; ++d) runs *= p.reduced[d].size;
   p.length = last_reduced.size;
   const int64_t block_width = p.width < column_block ? p.width : column_block;
-  if (p.columns) p.segment = p.buffered && buffer_elements / block_width < column_rows ? buffer_elements / block_width : column_rows;
-  else p.segment = p.buffered ? buffer_elements : row_segment;
+  const int64_t buffered_rows = buffer_elements / block_width;
+  if (!p.columns) p.segment = p.buffered ? buffer_elements : row_segment;
+  else p.segment = p.buffered && buffered_rows < column_rows ? buffered_rows : column_rows;
   if (p.segment > p.length && p.length > 0) p.segment = p.length;
   p.segments_per_run = (p.length + p.segment - 1) / p.segment;
   p.segments = runs * p.segments_per_run;
@@ -143,7 +144,8 @@ static Offsets offsets_of(const Dim* dims, int ndim, int64_t index) {
 }
 
 // Copies what one call reduces, `lines` x `width` elements, into the buffer as the compute type.
-static void fill_buffer(const Plan& p, char* buffer, const char* x, int64_t line_stride, int64_t stride, int64_t lines, int64_t width) {
+static void fill_buffer(const Plan& p, char* buffer, const char* x, int64_t line_stride, int64_t stride, int64_t lines,
+                        int64_t width) {
   const int element = size_of(p.in_dtype);
   const Side from = {const_cast<char*>(x), line_stride, stride};
   if (compute_type(p.in_dtype) == p.in_dtype) return move_tile({buffer, width, 1}, from, element, lines, width);
@@ -194,7 +196,11 @@ static void store_results(const Plan& p, char* out, int64_t stride, const char* 
 }
 
 // One output, or one block of columns of it: item = output * blocks + block.
-struct Item { int64_t in, cols; char* out; int64_t out_stride; };
+struct Item {
+  int64_t in, cols;
+  char* out;
+  int64_t out_stride;
+};
 static Item item_of(const Plan& p, int64_t item) {
   const Offsets at = offsets_of(p.kept, p.kept_ndim - (p.columns ? 1 : 0), p.columns ? item / p.blocks : item);
   if (!p.columns) return {at.in, 1, p.out + at.out * size_of(p.out_dtype), 1};

@@ -18,11 +18,16 @@ namespace tg::TG_ISA {
 inline constexpr int max_accumulator_bytes = 16;
 
 struct Reducer {
-  void (*start)(void* acc, int64_t n);                        // acc[j] = the value of an empty reduction
-  void (*row)(void* acc, const void* x, int64_t n, int64_t first);  // acc[0] takes x[0..n), which are elements first, first + 1, ...
-  void (*columns)(void* acc, const void* x, int64_t stride, int64_t rows, int64_t cols, int64_t first);  // acc[j] takes column j
-  void (*merge)(void* acc, const void* other, int64_t n);     // acc[j] takes other[j], which comes later
-  void (*finish)(void* out, const void* acc, int64_t n);      // out[j] = the answer, in the compute type
+  // acc[j] = the value of an empty reduction, for j < n.
+  void (*start)(void* acc, int64_t n);
+  // acc[0] takes x[0..n), which are elements first, first + 1, ... of the reduction.
+  void (*row)(void* acc, const void* x, int64_t n, int64_t first);
+  // acc[j] takes column j of (rows, cols), whose rows are elements first, first + 1, ... of each reduction.
+  void (*columns)(void* acc, const void* x, int64_t stride, int64_t rows, int64_t cols, int64_t first);
+  // acc[j] takes other[j], which gathered later elements.
+  void (*merge)(void* acc, const void* other, int64_t n);
+  // out[j] = the answer, in the compute type.
+  void (*finish)(void* out, const void* acc, int64_t n);
 };
 
 // The largest value of a type; the smallest is below it: minus infinity, or all bits turned over.
@@ -112,8 +117,7 @@ template <class F, class T> static void fold_columns(T* value, const T* x, int64
       for (int64_t c = 0; c < cols; c += V::width) {
         const T* p = x + r * stride + c;
         V v[8];
-        if (c + V::width <= cols) for (int k = 0; k < 8; ++k) v[k] = V::load(p + k * stride);
-        else for (int k = 0; k < 8; ++k) v[k] = V::load(p + k * stride, cols - c);
+        for (int k = 0; k < 8; ++k) v[k] = V::load(p + k * stride, cols - c);
         const V sum = F::combine(F::combine(F::combine(v[0], v[1]), F::combine(v[2], v[3])),
                                  F::combine(F::combine(v[4], v[5]), F::combine(v[6], v[7])));
         F::combine(V::load(value + c, cols - c), sum).store(value + c, cols - c);
@@ -164,7 +168,10 @@ template <class F, class T> struct Fold {
 // argmax, argmin: the first extreme value and where it is.
 template <class F, class T> struct Position {
   using Element = T;
-  struct Acc { T value; int64_t at; };  // at < 0: nothing yet
+  struct Acc {
+    T value;
+    int64_t at;  // < 0: nothing yet
+  };
   static constexpr Acc identity = {F::template identity<T>, -1};
   static void merge(Acc& acc, Acc other) {
     if (other.at >= 0 && (acc.at < 0 || F::better(other.value, acc.value))) acc = other;

@@ -77,7 +77,8 @@ TG_INLINE f16 to_f16(float x) {
 template <class T> struct Vec {
   using N = Native<T>;
   using Register = typename N::Register;
-  using Int = typename N::Int;  // int32 or int64 lanes of the same number and size; has the operators + - & | ^ ~ << >>
+  // Unsigned lanes of the same number and size, with the operators + - & | ^ ~ << >>: they wrap, and >> brings in zeros.
+  using Int = typename N::Int;
   static constexpr int width = N::width;
 
   Register v;
@@ -125,7 +126,6 @@ template <class T> struct Vec {
   TG_INLINE Int bits() const { return (Int)v; }
   TG_INLINE static Vec from_bits(Int i) { return raw((Register)i); }
   TG_INLINE static Int sign_bit() { return (Int)N::broadcast(T(-0.0)); }
-  TG_INLINE static Int shift_right(Int i, int n) { return (Int)((typename N::Unsigned)i >> n); }  // zeros come in
 
  private:
   template <class H> struct N16;
@@ -201,39 +201,29 @@ template <class T> TG_INLINE void transpose(Vec<T> (&r)[Vec<T>::width]) {
 }
 
 // --- floats in 16-bit storage -----------------------------------------------------------------------------------------
-using Bits16 [[gnu::vector_size(2 * Native<float>::width)]] = uint16_t;  // as many lanes as Vec<float>
-
-TG_INLINE Bits16 load_bits16(const void* p) {
-  Bits16 h;
-  __builtin_memcpy(&h, p, sizeof h);
-  return h;
-}
-template <class H> TG_INLINE Bits16 load_bits16(const H* p, int64_t n) {
-  uint16_t lanes[Vec<float>::width] = {};
-  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i].bits;
-  return load_bits16(lanes);
-}
+using Bits16 = Native<float>::Half;  // as many 16-bit lanes as Vec<float> has
 
 template <class T> template <class H> struct Vec<T>::N16 {
   static_assert(sizeof(T) == 4, "16-bit floats are computed with in float32");
-  TG_INLINE static Vec load(const H* p) { return raw(widen(load_bits16(p), H{})); }
+  TG_INLINE static Vec load(const H* p) {
+    Bits16 h;
+    __builtin_memcpy(&h, p, sizeof h);
+    return raw(widen(h, H{}));
+  }
   TG_INLINE static Vec load(const H* p, int64_t n, T fill) {
-    alignas(64) T lanes[width];
-    load_n(p, n).store(lanes);
-    if (fill != T(0) || fill != fill) for (int64_t i = n; i < width; ++i) lanes[i] = fill;
-    return Vec::load(lanes);
+    const Vec x = raw(widen(N::load16(p, n), H{}));
+    if (fill == T(0)) return x;
+    T lanes[width];
+    x.store(lanes);
+    return raw(N::load(lanes, n, fill));
   }
   TG_INLINE static void store(H* p, Vec a) {
     const Bits16 h = narrow(a, H{});
     __builtin_memcpy(p, &h, sizeof h);
   }
-  TG_INLINE static void store(H* p, int64_t n, Vec a) {
-    const Bits16 h = narrow(a, H{});
-    for (int64_t i = 0; i < n; ++i) p[i].bits = h[i];
-  }
+  TG_INLINE static void store(H* p, int64_t n, Vec a) { N::store16(p, n, narrow(a, H{})); }
 
  private:
-  TG_INLINE static Vec load_n(const H* p, int64_t n) { return raw(widen(load_bits16(p, n), H{})); }
   TG_INLINE static Register widen(Bits16 h, bf16) { return (Register)(__builtin_convertvector(h, Int) << 16); }
   TG_INLINE static Register widen(Bits16 h, f16) { return N::from_f16(h); }
   TG_INLINE static Bits16 narrow(Vec a, bf16) {

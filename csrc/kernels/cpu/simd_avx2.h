@@ -12,8 +12,7 @@ template <class T> struct Native;
 
 template <> struct Native<double> {
   using Register = __m256d;
-  using Int [[gnu::vector_size(32)]] = int64_t;
-  using Unsigned [[gnu::vector_size(32)]] = uint64_t;
+  using Int [[gnu::vector_size(32)]] = uint64_t;
   using Mask = __m256d;
   static constexpr int width = 4;
 
@@ -67,8 +66,7 @@ template <> struct Native<double> {
 
 template <> struct Native<float> {
   using Register = __m256;
-  using Int [[gnu::vector_size(32)]] = int32_t;
-  using Unsigned [[gnu::vector_size(32)]] = uint32_t;
+  using Int [[gnu::vector_size(32)]] = uint32_t;
   using Mask = __m256;
   static constexpr int width = 8;
 
@@ -121,6 +119,14 @@ template <> struct Native<float> {
 
   using Half [[gnu::vector_size(16)]] = uint16_t;
   TG_INLINE static Register from_f16(Half h) { return _mm256_cvtph_ps((__m128i)h); }
+  TG_INLINE static Half load16(const void* p, int64_t n) {
+    Half h{};
+    for (int i = 0; i < width; ++i) if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
+    return h;
+  }
+  TG_INLINE static void store16(void* p, int64_t n, Half h) {
+    for (int i = 0; i < width; ++i) if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
+  }
   TG_INLINE static Half to_f16(Register v) { return (Half)_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
  private:

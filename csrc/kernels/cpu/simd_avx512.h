@@ -17,8 +17,7 @@ template <class T> struct Native;
 
 template <> struct Native<double> {
   using Register = __m512d;
-  using Int [[gnu::vector_size(64)]] = int64_t;
-  using Unsigned [[gnu::vector_size(64)]] = uint64_t;
+  using Int [[gnu::vector_size(64)]] = uint64_t;
   using Mask = __mmask8;
   static constexpr int width = 8;
 
@@ -75,8 +74,7 @@ template <> struct Native<double> {
 
 template <> struct Native<float> {
   using Register = __m512;
-  using Int [[gnu::vector_size(64)]] = int32_t;
-  using Unsigned [[gnu::vector_size(64)]] = uint32_t;
+  using Int [[gnu::vector_size(64)]] = uint32_t;
   using Mask = __mmask16;
   static constexpr int width = 16;
 
@@ -136,6 +134,8 @@ template <> struct Native<float> {
 
   using Half [[gnu::vector_size(32)]] = uint16_t;
   TG_INLINE static Register from_f16(Half h) { return _mm512_cvtph_ps((__m256i)h); }
+  TG_INLINE static Half load16(const void* p, int64_t n) { return (Half)_mm256_maskz_loadu_epi16(first(n), p); }
+  TG_INLINE static void store16(void* p, int64_t n, Half h) { _mm256_mask_storeu_epi16(p, first(n), (__m256i)h); }
   TG_INLINE static Half to_f16(Register v) { return (Half)_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
  private:

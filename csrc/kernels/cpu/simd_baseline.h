@@ -13,12 +13,11 @@ namespace tg::TG_ISA {
 
 template <class T> struct Native;
 
-// What float and double share: T lanes in 16 bytes, I and U = the integers of the same size.
+// What float and double share: T lanes in 16 bytes, I and U = the signed and unsigned integers of the same size.
 template <class T, class I, class U> struct NativeBase {
   using Register [[gnu::vector_size(16)]] = T;
-  using Int [[gnu::vector_size(16)]] = I;
-  using Unsigned [[gnu::vector_size(16)]] = U;
-  using Mask = Int;  // all bits of a lane set or clear
+  using Int [[gnu::vector_size(16)]] = U;
+  using Mask [[gnu::vector_size(16)]] = I;  // what comparing registers gives: all bits of a lane set or clear
   static constexpr int width = 16 / sizeof(T);
 
   TG_INLINE static Register broadcast(T x) { return x - Register{}; }  // x + 0 would lose the sign of -0
@@ -44,7 +43,7 @@ template <class T, class I, class U> struct NativeBase {
   TG_INLINE static Mask equal(Register a, Register b) { return a == b; }
   TG_INLINE static Mask not_equal(Register a, Register b) { return a != b; }
   TG_INLINE static Register select(Mask m, Register a, Register b) {
-    return (Register)((m & (Int)a) | (~m & (Int)b));
+    return (Register)((m & (Mask)a) | (~m & (Mask)b));
   }
   TG_INLINE static Mask mask_and(Mask a, Mask b) { return a & b; }
   TG_INLINE static Mask mask_or(Mask a, Mask b) { return a | b; }
@@ -114,8 +113,16 @@ template <> struct Native<float> : NativeBase<float, int32_t, uint32_t> {
   TG_INLINE static Register from_f16(Half h) {
     const Int i = __builtin_convertvector(h, Int);
     const Register magnitude = (Register)((i & 0x7fff) << 13) * 0x1p112f;
-    const Int special = (magnitude >= 65536.0f) & 0x7f800000;
+    const Int special = (Int)(magnitude >= 65536.0f) & 0x7f800000;
     return (Register)((Int)magnitude | special | ((i & 0x8000) << 16));
+  }
+  TG_INLINE static Half load16(const void* p, int64_t n) {
+    Half h{};
+    for (int i = 0; i < width; ++i) if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
+    return h;
+  }
+  TG_INLINE static void store16(void* p, int64_t n, Half h) {
+    for (int i = 0; i < width; ++i) if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
   }
   TG_INLINE static Half to_f16(Register v) {
     const Int b = (Int)v & 0x7fffffff, sign = ((Int)v >> 16) & 0x8000;
@@ -128,7 +135,7 @@ template <> struct Native<float> : NativeBase<float, int32_t, uint32_t> {
   }
 
  private:
-  TG_INLINE static Int choose(Int m, Int a, Int b) { return (m & a) | (~m & b); }
+  TG_INLINE static Int choose(Mask m, Int a, Int b) { return ((Int)m & a) | (~(Int)m & b); }
 };
 
 }  // namespace tg::TG_ISA

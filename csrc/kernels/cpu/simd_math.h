@@ -123,10 +123,10 @@ template <class T> TG_INLINE LogParts<T> log_parts(Vec<T> x) {
   // Counting from sqrt(1/2) instead of 1, the exponent field changes exactly where it should.
   const Int root_half = Vec<T>(T(0.70710678118654752)).bits(), one = Vec<T>(T(1)).bits();
   const Int shifted = x.bits() + (one - root_half);
-  const Int mantissa = shifted & (Vec<T>::shift_right(Int{} - 1, 64 - F::mantissa_bits - (is_float<T> ? 32 : 0)));
+  const Int mantissa = shifted & (~Int{} >> ((is_float<T> ? 32 : 64) - F::mantissa_bits));
   // An integer put under the exponent of 2^mantissa_bits is a number; subtract 2^mantissa_bits and the bias.
   const Vec<T> anchor(T(int64_t(1) << F::mantissa_bits));
-  Vec<T> e = Vec<T>::from_bits(Vec<T>::shift_right(shifted, F::mantissa_bits) | anchor.bits());
+  Vec<T> e = Vec<T>::from_bits((shifted >> F::mantissa_bits) | anchor.bits());
   e = e - (anchor + Vec<T>(T(F::exponent_bias)));
   e = select(denormal, e - Vec<T>(T(F::mantissa_bits + 2)), e);
   return {e, Vec<T>::from_bits(mantissa + root_half) - Vec<T>(T(1))};

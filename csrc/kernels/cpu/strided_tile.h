@@ -45,14 +45,16 @@ struct Side {
   if (bytes & 1) *to = *from;
 }
 
-// Moves rows [r0, r1) x columns [c0, c1) one element at a time.
+// Moves rows [r0, r1) x columns [c0, c1) one element at a time. Strides are copied: the stores might change the originals,
+// for all the compiler knows.
 template <int bytes>
-[[gnu::always_inline]] static inline void move_block(const Side& to, const Side& from, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+[[gnu::always_inline]] static inline void move_block(const Side to, const Side from, int64_t r0, int64_t r1, int64_t c0,
+                                                     int64_t c1) {
   using U = typename BitsOf<bytes>::type;
-  U* out = reinterpret_cast<U*>(to.data);
-  const U* in = reinterpret_cast<const U*>(from.data);
   for (int64_t r = r0; r < r1; ++r) {
-    for (int64_t c = c0; c < c1; ++c) out[r * to.row + c * to.col] = in[r * from.row + c * from.col];
+    U* out = reinterpret_cast<U*>(to.data) + r * to.row;
+    const U* in = reinterpret_cast<const U*>(from.data) + r * from.row;
+    for (int64_t c = c0; c < c1; ++c) out[c * to.col] = in[c * from.col];
   }
 }
 
@@ -73,7 +75,8 @@ template <int bytes> [[gnu::always_inline]] static inline __m128i zip_high(__m12
 
 // A block of n x n elements, n of them to a vector: `in` has rows side by side, `out` has columns side by side. Zipping
 // vector i with vector i + n/2 rotates the bits of every element's (vector, lane) number; log2(n) times exchanges the two.
-template <int bytes> [[gnu::always_inline]] static inline void transpose_block(char* out, int64_t row, const char* in, int64_t col) {
+template <int bytes> [[gnu::always_inline]] static inline void transpose_block(char* out, int64_t row, const char* in,
+                                                                               int64_t col) {
   constexpr int n = 16 / bytes;
   __m128i v[n], zipped[n];
   for (int c = 0; c < n; ++c) v[c] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + c * col * bytes));
@@ -87,7 +90,8 @@ template <int bytes> [[gnu::always_inline]] static inline void transpose_block(c
   for (int r = 0; r < n; ++r) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + r * row * bytes), v[r]);
 }
 #else
-template <int bytes> [[gnu::always_inline]] static inline void transpose_block(char* out, int64_t row, const char* in, int64_t col) {
+template <int bytes> [[gnu::always_inline]] static inline void transpose_block(char* out, int64_t row, const char* in,
+                                                                               int64_t col) {
   constexpr int n = 16 / bytes;
   move_block<bytes>({out, row, 1}, {const_cast<char*>(in), 1, col}, 0, n, 0, n);
 }

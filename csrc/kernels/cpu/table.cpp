@@ -30,6 +30,7 @@ static KernelTable make_table() {
     take(t.binary, binary_rows);
     take(t.compare, compare_rows);
     t.where = where;
+    t.copy = copy;
     take(t.reduce, reduce_rows);
 
     t.softmax = softmax;
@@ -39,6 +40,10 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.uniform = uniform;
+    t.normal = normal;
+    t.randint = randint;
+
     t.sgd = sgd;
     t.adam = adam;
 
@@ -47,13 +52,9 @@ static KernelTable make_table() {
 
   // Bound by memory or by integer arithmetic: compiled once.
   if constexpr (level == Level::baseline) {
-    t.copy = copy;
     t.index_select = index_select;
     t.index_add = index_add;
     t.index_copy = index_copy;
-    t.uniform = uniform;
-    t.normal = normal;
-    t.randint = randint;
   }
   return t;
 }

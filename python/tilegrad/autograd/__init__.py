@@ -10,7 +10,7 @@ from .modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mo
 from .op import op
 
 
-def Variable(data, requires_grad: bool = False):  # noqa: N802 (PyTorch's name)
+def Variable(data, requires_grad: bool = False):
     """PyTorch's old name for a tensor that may require grad; gives a tensor on the same memory."""
     return data.detach().requires_grad_(requires_grad)
 

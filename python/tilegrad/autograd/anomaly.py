@@ -1,8 +1,8 @@
 """Anomaly mode: find the op, the module and the line that made the first NaN (or Inf), forward or backward.
 
-    with tg.autograd.detect_anomaly():
-        loss = model(x).sum()
-        loss.backward()        # RuntimeError naming the op, the module path and the line of the forward call
+with tg.autograd.detect_anomaly():
+    loss = model(x).sum()
+    loss.backward()        # RuntimeError naming the op, the module path and the line of the forward call
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ enabled = False  # read by the engine on every node
 _check_inf = False
 _check_forward = True
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
 
 class _Depth(threading.local):
     depth = 0
@@ -49,7 +50,11 @@ def _where() -> str:
     frame = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back  # type: ignore[assignment]
-    place = f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}' if frame is not None else "  (unknown)"
+    place = (
+        f'  File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}'
+        if frame is not None
+        else "  (unknown)"
+    )
     return place + (f"\n  in module {'.'.join(module_path)}" if module_path else "")
 
 
@@ -74,7 +79,9 @@ def _on_call(op: Any, out: Any) -> None:
     for t in out if isinstance(out, tuple) else (out,):
         found = _bad(t)
         if found:
-            raise RuntimeError(f"detect_anomaly: {op.name} returned {found} in the forward pass.\nIt was called here:\n{_where()}")
+            raise RuntimeError(
+                f"detect_anomaly: {op.name} returned {found} in the forward pass.\nIt was called here:\n{_where()}"
+            )
 
 
 def check_gradients(node: Any, dxs: tuple[Tensor | None, ...]) -> None:

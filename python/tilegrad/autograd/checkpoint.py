@@ -46,7 +46,7 @@ class _Segment:
 
     def _run(self, inputs: list) -> tuple[tuple, bool]:
         args = list(self.constants)
-        for i, x in zip(self.positions, inputs):
+        for i, x in zip(self.positions, inputs, strict=True):
             args[i] = x
         with enable_grad():
             result = self.call(*args)
@@ -72,7 +72,11 @@ class _Segment:
             default_generator.set_state(now)
         everything = inputs + parameters
         wanted = [x for x in everything if x.requires_grad]
-        pairs = [(y, dy) for y, dy in zip(outputs, grads) if isinstance(y, _core.TensorBase) and y.requires_grad and dy is not None]
+        pairs = [
+            (y, dy)
+            for y, dy in zip(outputs, grads, strict=True)
+            if isinstance(y, _core.TensorBase) and y.requires_grad and dy is not None
+        ]
         found = iter(grad([y for y, _ in pairs], wanted, [dy for _, dy in pairs], create_graph=create_graph, allow_unused=True))  # type: ignore[misc]
         return tuple(next(found) if x.requires_grad else None for x in everything)
 
@@ -92,7 +96,9 @@ def _leaves_under(outputs: tuple) -> list:
     return list(leaves.values())
 
 
-def checkpoint(function: Callable, *args: Any, use_reentrant: bool | None = None, preserve_rng_state: bool = True, **kwargs: Any) -> Any:
+def checkpoint(
+    function: Callable, *args: Any, use_reentrant: bool | None = None, preserve_rng_state: bool = True, **kwargs: Any
+) -> Any:
     """``function(*args)`` without keeping its intermediate results; backward computes them again.
 
     Args:

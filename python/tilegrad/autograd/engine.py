@@ -68,13 +68,13 @@ class _Run:
                 dxs = node.apply(dy)  # checks the saved values and calls the rules
             edges = node.edges
             if node.slots is not None:  # an input is one of several outputs of its node
-                for edge, slot, dx in zip(edges, node.slots, dxs):
+                for edge, slot, dx in zip(edges, node.slots, dxs, strict=False):
                     if dx is not None:
                         self.add(edge, slot, dx)
                 edges = ()
             if not retain_graph:
                 node.free()
-            for edge, dx in zip(edges, dxs):
+            for edge, dx in zip(edges, dxs, strict=False):
                 if dx is None:
                     continue
                 have = pending.get(edge)
@@ -100,7 +100,7 @@ def _start(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None] | None,
     given = gradients if gradients is not None else [None] * len(outputs)
     if len(given) != len(outputs):
         raise RuntimeError(f"{name}: {len(outputs)} outputs but {len(given)} gradients")
-    for y, dy in zip(outputs, given):
+    for y, dy in zip(outputs, given, strict=True):
         if not y.requires_grad:
             raise RuntimeError(
                 f"{name}: a tensor of shape {y.shape} does not require grad and was not computed from tensors that do; "
@@ -109,8 +109,8 @@ def _start(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None] | None,
         if dy is None:
             if y.numel() != 1:
                 raise RuntimeError(
-                    f"{name}: a gradient can be created implicitly only for outputs of one element, this one has shape {y.shape}; "
-                    "reduce it with .sum() or .mean(), or pass the gradient"
+                    f"{name}: a gradient can be created implicitly only for outputs of one element, "
+                    f"this one has shape {y.shape}; reduce it with .sum() or .mean(), or pass the gradient"
                 )
             dy = _core.full(y.shape, 1, y.dtype)
         elif dy.shape != y.shape:
@@ -163,7 +163,7 @@ def backward(
     retain = create_graph if retain_graph is None else retain_graph
     if wanted is not None:
         found = _gradients("backward", outputs, wanted, gradients, retain, create_graph)
-        for x, dx in zip(wanted, found):
+        for x, dx in zip(wanted, found, strict=True):
             if dx is not None:
                 previous = _core.set_grad_enabled(create_graph)
                 try:
@@ -215,7 +215,7 @@ def grad(
     gradients = None if grad_outputs is None else _as_list(grad_outputs)
     found = _gradients("grad", outs, wanted, gradients, create_graph if retain_graph is None else retain_graph, create_graph)
     if materialize_grads:
-        found = [_core.full(x.shape, 0, x.dtype) if dx is None else dx for x, dx in zip(wanted, found)]
+        found = [_core.full(x.shape, 0, x.dtype) if dx is None else dx for x, dx in zip(wanted, found, strict=True)]
     elif not allow_unused:
         for i, dx in enumerate(found):
             if dx is None:

@@ -102,7 +102,11 @@ def _fresh(output: Any, args: tuple, dirty: tuple) -> Any:
 
 
 def _record(cls: type, context: FunctionContext, args: tuple, outputs: tuple) -> None:
-    positions = [i for i, o in enumerate(outputs) if isinstance(o, _core.TensorBase) and not any(o is n for n in context._non_differentiable)]
+    positions = [
+        i
+        for i, o in enumerate(outputs)
+        if isinstance(o, _core.TensorBase) and not any(o is n for n in context._non_differentiable)
+    ]
     differentiable = tuple(outputs[i] for i in positions if outputs[i].dtype.is_floating_point)
     slots = {id(o): k for k, o in enumerate(differentiable)}
     saved: list[tuple] = []
@@ -143,7 +147,7 @@ def _rule(cls: type) -> Callable:
     def rule(dy: Any, context: FunctionContext, all_dy: tuple, *outputs: Tensor) -> tuple:
         context._outputs = outputs
         given: list = [None] * context._n_outputs
-        for position, d, (shape, dtype) in zip(context._positions, all_dy, context._shapes):
+        for position, d, (shape, dtype) in zip(context._positions, all_dy, context._shapes, strict=True):
             given[position] = _core.full(shape, 0, dtype) if d is None and context._materialize else d
         try:
             grads = cls.backward(context, *given)  # type: ignore[attr-defined]

@@ -37,15 +37,24 @@ def _zeros(x: Tensor) -> Tensor:
     return _core.full(x.shape, 0, x.dtype)
 
 
-def _gradients(outputs: tuple, inputs: tuple, dys: tuple, create_graph: bool, retain_graph: bool = True, strict: bool = False) -> tuple:
-    used = [(y, dy) for y, dy in zip(outputs, dys) if y.requires_grad]
+def _gradients(
+    outputs: tuple, inputs: tuple, dys: tuple, create_graph: bool, retain_graph: bool = True, strict: bool = False
+) -> tuple:
+    used = [(y, dy) for y, dy in zip(outputs, dys, strict=True) if y.requires_grad]
     if not used:
         found: tuple = (None,) * len(inputs)
     else:
-        found = grad([y for y, _ in used], inputs, [dy for _, dy in used], retain_graph=retain_graph, create_graph=create_graph, allow_unused=True)
+        found = grad(
+            [y for y, _ in used],
+            inputs,
+            [dy for _, dy in used],
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
     if strict and any(g is None for g in found):
-        raise RuntimeError("an output does not depend on an input; pass strict=False to get zeros")
-    return tuple(_zeros(x) if g is None else g for x, g in zip(inputs, found))
+        raise RuntimeError("an output does not depend on an input; pass strict=True to get zeros")
+    return tuple(_zeros(x) if g is None else g for x, g in zip(inputs, found, strict=True))
 
 
 def _like(vectors: Any, tensors: tuple, name: str) -> tuple:
@@ -56,7 +65,7 @@ def _like(vectors: Any, tensors: tuple, name: str) -> tuple:
     given = tuple(vectors) if isinstance(vectors, (tuple, list)) else (vectors,)
     if len(given) != len(tensors):
         raise RuntimeError(f"{name}: {len(given)} vectors for {len(tensors)} tensors")
-    for v, t in zip(given, tensors):
+    for v, t in zip(given, tensors, strict=True):
         if v.shape != t.shape:
             raise RuntimeError(f"{name}: a vector of shape {v.shape} does not fit a tensor of shape {t.shape}")
     return given
@@ -81,7 +90,7 @@ def jacobian(func: Callable, inputs: Any, create_graph: bool = False, strict: bo
                 one[j] = 1
                 for i, g in enumerate(_gradients((y,), xs, (one.reshape(y.shape),), create_graph, strict=strict)):
                     rows[i].append(g)
-            table.append(tuple(_stacked(r, y, x) for r, x in zip(rows, xs)))
+            table.append(tuple(_stacked(r, y, x) for r, x in zip(rows, xs, strict=True)))
     table = [_finish(row, create_graph) for row in table]
     picked = [row if many_inputs else row[0] for row in table]
     return tuple(picked) if many_outputs else picked[0]

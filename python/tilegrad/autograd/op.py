@@ -64,7 +64,16 @@ class op(_core.Op):
     def __new__(cls, kernel: Callable, **_: Any) -> op:
         return _core.Op.__new__(cls)
 
-    def __init__(self, kernel: Callable, *, name: str = "", params: str = "", defaults: tuple | None = None, view: bool = False, many: bool = False) -> None:
+    def __init__(
+        self,
+        kernel: Callable,
+        *,
+        name: str = "",
+        params: str = "",
+        defaults: tuple | None = None,
+        view: bool = False,
+        many: bool = False,
+    ) -> None:
         names, own = _parameters(kernel)
         if params:
             names = tuple(sys.intern(p) for p in params.split(", "))
@@ -101,7 +110,9 @@ class op(_core.Op):
         try:
             return tuple(positions[name] for name in names)
         except KeyError as missing:
-            raise TypeError(f"{self.name}: a rule takes the output's gradient, then any of {', '.join(positions)}; got {missing}") from None
+            raise TypeError(
+                f"{self.name}: a rule takes the output's gradient, then any of {', '.join(positions)}; got {missing}"
+            ) from None
 
     def composite(self, function: Callable) -> Callable:
         """Sets the same function written in plain ops. Its parameters are this op's, in order."""
@@ -123,4 +134,4 @@ class op(_core.Op):
         if joint:
             other.backward(self.rules[0])
         else:
-            other.backward(**{n: r for n, r in zip(self.params, self.rules) if r is not None})
+            other.backward(**{n: r for n, r in zip(self.params, self.rules, strict=True) if r is not None})

@@ -58,7 +58,10 @@ def from_numpy(array):
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a numpy.ndarray, got {type(array).__name__}")
     if array.dtype not in _FROM_NUMPY or not array.dtype.isnative:
-        raise TypeError(f"from_numpy: arrays of dtype {array.dtype} ({array.dtype.str}) cannot be shared; supported are {_supported()} in native byte order; use array.astype() first")
+        raise TypeError(
+            f"from_numpy: arrays of dtype {array.dtype} ({array.dtype.str}) cannot be shared; "
+            f"supported are {_supported()} in native byte order; use array.astype() first"
+        )
     return _core.from_buffer(array)
 
 
@@ -95,9 +98,12 @@ def _array_of(data):
         except ValueError as e:
             raise ValueError(f"tensor: nested sequences of different lengths cannot become a tensor ({e})") from None
         if array.dtype == np.float64 and not hasattr(data, "dtype"):
-            return array, _DEFAULT if array.size or isinstance(data, float) else _DEFAULT
+            return array, _DEFAULT
     if array.dtype == object or array.dtype.kind in "USVMmc":
-        raise TypeError(f"tensor: data of type {type(data).__name__} (NumPy dtype {array.dtype}) cannot become a tensor; expected numbers or bools")
+        raise TypeError(
+            f"tensor: data of type {type(data).__name__} (NumPy dtype {array.dtype}) cannot become a tensor; "
+            "expected numbers or bools"
+        )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype not in _FROM_NUMPY:
@@ -115,7 +121,10 @@ def _holds_tensors(data):
 
 
 def _without_tensors(data):
-    return [d.tolist() if isinstance(d, _core.TensorBase) else _without_tensors(d) if isinstance(d, (list, tuple)) else d for d in data]
+    return [
+        d.tolist() if isinstance(d, _core.TensorBase) else _without_tensors(d) if isinstance(d, (list, tuple)) else d
+        for d in data
+    ]
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
@@ -342,7 +351,9 @@ def bernoulli(p, *, generator=None):
         RuntimeError: a probability outside [0, 1].
     """
     if p.numel() and not bool(((p.detach() >= 0) & (p.detach() <= 1)).all()):
-        raise RuntimeError(f"bernoulli: probabilities must lie in [0, 1], got values from {p.min().item():g} to {p.max().item():g}")
+        raise RuntimeError(
+            f"bernoulli: probabilities must lie in [0, 1], got values from {p.min().item():g} to {p.max().item():g}"
+        )
     return _core.cast(rand(p.shape, generator=generator, dtype=dtypes.float32) < p.detach(), p.dtype)
 
 
@@ -363,7 +374,7 @@ def multinomial(weights, num_samples, replacement=False, *, generator=None):
     if replacement:
         u = rand(rows.shape[0], num_samples, generator=generator, dtype=dtypes.float64).numpy()
         cumulative = np.cumsum(rows, axis=1)
-        out = np.stack([np.searchsorted(c, v * c[-1], side="right") for c, v in zip(cumulative, u)])
+        out = np.stack([np.searchsorted(c, v * c[-1], side="right") for c, v in zip(cumulative, u, strict=True)])
         out = np.minimum(out, rows.shape[1] - 1)
     else:
         if (np.count_nonzero(rows, axis=1) < num_samples).any():

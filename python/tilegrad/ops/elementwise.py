@@ -215,7 +215,10 @@ relu_, tanh_, sigmoid_, exp_, log_, sqrt_, abs_, square_, reciprocal_, rsqrt_ = 
         (rsqrt, _core.rsqrt_),
     )
 )
-floor_, ceil_, round_, trunc_, sign_ = (f.in_place(k) for f, k in ((floor, _core.floor_), (ceil, _core.ceil_), (round, _core.round_), (trunc, _core.trunc_), (sign, _core.sign_)))
+floor_, ceil_, round_, trunc_, sign_ = (
+    f.in_place(k)
+    for f, k in ((floor, _core.floor_), (ceil, _core.ceil_), (round, _core.round_), (trunc, _core.trunc_), (sign, _core.sign_))
+)
 clamp_ = clamp.in_place(lambda x, min, max: _core.copy_(x, _clamp_kernel(x, min, max)), name="clamp_")
 
 # --- comparisons and logic: bool results, no gradient
@@ -282,13 +285,19 @@ def _masked_fill_kernel(x, mask, value):
 masked_fill = op(_masked_fill_kernel, name="masked_fill").backward(
     x=lambda dy, mask: where(mask, 0.0, dy), value=lambda dy, mask: where(mask, dy, 0.0)
 )
-masked_fill_ = masked_fill.in_place(lambda x, mask, value: _core.copy_(x, _masked_fill_kernel(x, mask, value)), name="masked_fill_")
+masked_fill_ = masked_fill.in_place(
+    lambda x, mask, value: _core.copy_(x, _masked_fill_kernel(x, mask, value)), name="masked_fill_"
+)
 
 # --- conversion and copies
 cast = op(_core.cast).backward(x=lambda dy: dy)
 clone = op(_core.clone).backward(x=lambda dy: dy)
-copy_ = op(_core.copy_, params="x, value").backward(x=lambda dy: zero(dy), value=lambda dy: dy).in_place(_core.copy_, name="copy_")
-fill_ = op(_core.fill_, params="x, value").backward(x=lambda dy: zero(dy), value=lambda dy: dy).in_place(_core.fill_, name="fill_")
+copy_ = (
+    op(_core.copy_, params="x, value").backward(x=lambda dy: zero(dy), value=lambda dy: dy).in_place(_core.copy_, name="copy_")
+)
+fill_ = (
+    op(_core.fill_, params="x, value").backward(x=lambda dy: zero(dy), value=lambda dy: dy).in_place(_core.fill_, name="fill_")
+)
 
 _OPERATORS = {
     "add": add, "sub": sub, "mul": mul, "div": div, "floor_divide": floor_divide, "remainder": remainder, "pow": pow,

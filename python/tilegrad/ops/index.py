@@ -37,12 +37,16 @@ def narrow(x, dim, start, length):
 
 def _dim(name, dim, x):
     if not -x.ndim <= dim < x.ndim:
-        raise IndexError(f"{name}: Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})")
+        raise IndexError(
+            f"{name}: Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})"
+        )
     return dim % x.ndim
 
 
 # --- by number along one dim
-index_select_op = op(_core.index_select).backward(x=lambda dy, x_shape, dim, index: index_add_op(dy, dim, index, x_shape[dim] if x_shape else 1))
+index_select_op = op(_core.index_select).backward(
+    x=lambda dy, x_shape, dim, index: index_add_op(dy, dim, index, x_shape[dim] if x_shape else 1)
+)
 index_add_op = op(_core.index_add).backward(dy=lambda d, dim, index: index_select_op(d, dim, index))
 index_copy_ = (
     op(_core.index_copy_, params="x, dim, index, source")
@@ -105,7 +109,10 @@ def gather(x, dim, index):
         raise RuntimeError(f"gather: the index of shape {index.shape} must have as many dims as the tensor of shape {x.shape}")
     for d in range(x.ndim):
         if d != at and index.shape[d] > x.shape[d]:
-            raise RuntimeError(f"gather: index of shape {index.shape} is larger than the tensor of shape {x.shape} in dim {d}, which is not dim {at}")
+            raise RuntimeError(
+                f"gather: index of shape {index.shape} is larger than the tensor of shape {x.shape} in dim {d}, "
+                f"which is not dim {at}"
+            )
     flat = _flat_positions(index, x.shape, at)
     return reshape_op(index_select_op(reshape_op(x, (-1,)), 0, reshape_op(flat, (-1,))), index.shape)
 
@@ -127,7 +134,12 @@ def _as_index(entry):
 
 
 def _is_advanced(entry):
-    return not (entry is None or entry is Ellipsis or isinstance(entry, slice) or (isinstance(entry, int) and not isinstance(entry, bool)))
+    return not (
+        entry is None
+        or entry is Ellipsis
+        or isinstance(entry, slice)
+        or (isinstance(entry, int) and not isinstance(entry, bool))
+    )
 
 
 def _plan(x, key):
@@ -137,14 +149,15 @@ def _plan(x, key):
     entries = list(key) if isinstance(key, tuple) else [key]
     advanced = {i: _as_index(e) for i, e in enumerate(entries) if _is_advanced(e)}
     consumed = sum(
-        max(advanced[i].ndim, 0) if i in advanced and advanced[i].dtype.name == "bool" else int(e is not None and e is not Ellipsis)
+        max(advanced[i].ndim, 0)
+        if i in advanced and advanced[i].dtype.name == "bool"
+        else int(e is not None and e is not Ellipsis)
         for i, e in enumerate(entries)
     )
     if consumed > x.ndim:
         raise IndexError(f"too many indices for a {x.ndim}-d tensor of shape {x.shape}: {consumed} given")
     if not any(e is Ellipsis for e in entries):
         entries.append(Ellipsis)
-    # integers beside index tensors take part in their broadcasting, so they become index tensors too
     basic: list = []
     per_dim: list = []
     dim = 0
@@ -180,14 +193,8 @@ def _plan(x, key):
             basic.append(e)
             per_dim.append(None)
             dim += 1
-        else:
-            basic.append(slice(None))
-            size = x.shape[dim]
-            if not -size <= e < size:
-                raise IndexError(f"index {e} is out of bounds for dimension {dim} with size {size}")
-            from .creation import tensor as new_tensor
-
-            per_dim.append(new_tensor(e % size))
+        else:  # a plain int selects first, as in PyTorch (in NumPy it would join the index arrays)
+            basic.append(e)
             dim += 1
     return tuple(basic), per_dim
 
@@ -214,7 +221,9 @@ def _broadcast_shape(shapes, of):
     for i in range(n):
         sizes = {s[len(s) - n + i] for s in shapes if len(s) - n + i >= 0} - {1}
         if len(sizes) > 1:
-            raise IndexError(f"index tensors of shapes {', '.join(map(str, shapes))} cannot be broadcast together (indexing shape {of})")
+            raise IndexError(
+                f"index tensors of shapes {', '.join(map(str, shapes))} cannot be broadcast together (indexing shape {of})"
+            )
         out.append(sizes.pop() if sizes else 1)
     return tuple(out)
 
@@ -225,7 +234,9 @@ def getitem(x, key):
     seen = index(x, basic)
     order, first, count, flat, shape = _gathered(seen, per_dim)
     moved = seen if order == tuple(range(seen.ndim)) else permute_op(seen, order)
-    merged = reshape_op(moved, (*moved.shape[:first], _product(moved.shape[first : first + count]), *moved.shape[first + count :]))
+    merged = reshape_op(
+        moved, (*moved.shape[:first], _product(moved.shape[first : first + count]), *moved.shape[first + count :])
+    )
     out = index_select_op(merged, first, flat)
     return reshape_op(out, (*out.shape[:first], *shape, *out.shape[first + 1 :]))
 
@@ -235,7 +246,12 @@ def setitem(x, key, value):
     if _core.is_basic_index(key):
         copy_(index(x, key), _value_like(x, value))
         return
-    if isinstance(key, _core.TensorBase) and key.dtype.name == "bool" and not isinstance(value, _core.TensorBase) and key.shape == x.shape:
+    if (
+        isinstance(key, _core.TensorBase)
+        and key.dtype.name == "bool"
+        and not isinstance(value, _core.TensorBase)
+        and key.shape == x.shape
+    ):
         from .elementwise import masked_fill_
 
         if isinstance(value, (int, float)):
@@ -307,7 +323,7 @@ def roll(x, shifts, dims=None):
 
     if dims is None:
         return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
-    pairs = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims))
+    pairs = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims, strict=True))
     for shift, d in pairs:
         at = _dim("roll", d, x)
         size = x.shape[at]
@@ -325,7 +341,9 @@ def _scatter_positions(name, x, dim, positions, source):
         raise RuntimeError(f"{name}: the index of shape {where.shape} must have as many dims as the tensor of shape {x.shape}")
     for d in range(x.ndim):
         if where.shape[d] > source.shape[d] or (d != at and where.shape[d] > x.shape[d]):
-            raise RuntimeError(f"{name}: index of shape {where.shape} does not fit tensor {x.shape} and source {source.shape} in dim {d}")
+            raise RuntimeError(
+                f"{name}: index of shape {where.shape} does not fit tensor {x.shape} and source {source.shape} in dim {d}"
+            )
     window = tuple(slice(0, size) for size in where.shape)
     used = index(source, window) if source.shape != where.shape else source
     if x.ndim == 0:

@@ -70,7 +70,9 @@ def _rows(name, input, target):
         return reshape_op(input, (1, -1)), reshape_op(target, (-1,))
     expected = (input.shape[0], *input.shape[2:])
     if target.shape != expected:
-        raise ValueError(f"{name}: an input of shape {input.shape} needs a target of shape {expected} (class numbers), got {target.shape}")
+        raise ValueError(
+            f"{name}: an input of shape {input.shape} needs a target of shape {expected} (class numbers), got {target.shape}"
+        )
     if input.ndim > 2:
         input = reshape_op(movedim(input, 1, -1), (-1, input.shape[1]))
     return input, reshape_op(target, (-1,))
@@ -105,7 +107,9 @@ def cross_entropy(
     from ..dtypes import int64
 
     if target.dtype is not int64:
-        raise RuntimeError(f"cross_entropy: expected int64 class numbers or floating probabilities as target, got {target.dtype}")
+        raise RuntimeError(
+            f"cross_entropy: expected int64 class numbers or floating probabilities as target, got {target.dtype}"
+        )
     logits, rows = _rows("cross_entropy", input, target)
     losses, _ = _cross_entropy(logits, rows, weight, ignore_index, label_smoothing)
     if losses.dtype is not input.dtype:  # 16-bit logits: the sum runs in float32
@@ -116,7 +120,9 @@ def cross_entropy(
 def _finish(losses, target, rows, weight, ignore_index, reduction):
     if reduction == "none":
         return reshape_op(losses, target.shape)
-    return reduced(losses, reduction, "cross_entropy", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None)
+    return reduced(
+        losses, reduction, "cross_entropy", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None
+    )
 
 
 def _soft_cross_entropy(input, target, weight, reduction, label_smoothing):
@@ -146,7 +152,9 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     losses = where(counted, losses, 0.0)
     if reduction == "none":
         return reshape_op(losses, target.shape)
-    return reduced(losses, reduction, "nll_loss", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None)
+    return reduced(
+        losses, reduction, "nll_loss", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None
+    )
 
 
 def mse_loss(input, target, reduction="mean"):

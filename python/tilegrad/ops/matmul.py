@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
-from .elementwise import gelu_backward, gelu_tanh_backward, relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
 from .elementwise import gelu as gelu_
+from .elementwise import gelu_backward, gelu_tanh_backward, relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
 from .shape import transpose, unsqueeze
 
 
@@ -88,7 +88,9 @@ linear_plain.backward(lambda dy, x, weight, needs: _linear_gradients(dy, x, weig
 # relu, tanh and sigmoid are differentiated from their output, so nothing more is kept than without the fusion
 linear_from_output = op(lambda x, weight, bias, activation: _core.linear(x, weight, bias, activation), name="linear")
 _OUTPUT_GRADIENT = {"relu": relu_backward, "tanh": tanh_backward, "sigmoid": sigmoid_backward}
-linear_from_output.backward(lambda dy, x, weight, activation, out, needs: _linear_gradients(_OUTPUT_GRADIENT[activation](out, dy), x, weight, needs))
+linear_from_output.backward(
+    lambda dy, x, weight, activation, out, needs: _linear_gradients(_OUTPUT_GRADIENT[activation](out, dy), x, weight, needs)
+)
 
 # gelu is differentiated from the value before it: a second output, kept for the backward pass (and a gradient can reach it,
 # at order 2)
@@ -104,7 +106,14 @@ def _(dy, x, weight, activation, out1, dy1, needs):
     return _linear_gradients(inner, x, weight, needs)
 
 
-_COMPOSITE = {"none": lambda y: y, "relu": relu, "tanh": tanh, "sigmoid": sigmoid, "gelu": gelu_, "gelu_tanh": lambda y: gelu_(y, "tanh")}
+_COMPOSITE = {
+    "none": lambda y: y,
+    "relu": relu,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "gelu": gelu_,
+    "gelu_tanh": lambda y: gelu_(y, "tanh"),
+}
 
 
 def linear_composite(x, weight, bias=None, activation="none"):

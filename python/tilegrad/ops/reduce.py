@@ -1,4 +1,7 @@
-"""Reductions and their gradient rules. ``dim`` is an int, a tuple of ints or None (all dims); ``axis``/``keepdims`` are accepted too."""
+"""Reductions and their gradient rules.
+
+``dim`` is an int, a tuple of ints or None (all dims); NumPy's names ``axis`` and ``keepdims`` are accepted too.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from typing import NamedTuple
 
 from .. import _core
 from ..autograd.op import op
-from .elementwise import cast, div, exp, log, sqrt, square, where
 from .elementwise import abs as abs_
+from .elementwise import cast, div, exp, log, sqrt, square, where
 
 
 def _restored(dy, x_shape, dim, keepdim):
@@ -35,7 +38,9 @@ def _count(x_shape, dim):
 
 
 sum_op = op(_core.sum).backward(x=lambda dy, x_shape, dim, keepdim: _spread(dy, x_shape, dim, keepdim))
-mean_op = op(_core.mean).backward(x=lambda dy, x_shape, dim, keepdim: _spread(dy / float(_count(x_shape, dim)), x_shape, dim, keepdim))
+mean_op = op(_core.mean).backward(
+    x=lambda dy, x_shape, dim, keepdim: _spread(dy / float(_count(x_shape, dim)), x_shape, dim, keepdim)
+)
 
 
 def _extreme_dx(dy, x, dim, keepdim, out):

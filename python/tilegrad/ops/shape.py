@@ -35,14 +35,20 @@ copy_slices.backward(base=lambda dy, window: window_zero(dy, window), value=lamb
 _core.set_callback("window_gather", window_gather)
 _core.set_callback("copy_slices", copy_slices)
 
-_as_strided = op(lambda x, size, stride, storage_offset, window: _core.as_strided(x, size, stride, storage_offset), name="as_strided", view=True)
+_as_strided = op(
+    lambda x, size, stride, storage_offset, window: _core.as_strided(x, size, stride, storage_offset),
+    name="as_strided",
+    view=True,
+)
 _as_strided.backward(x=lambda dy, window: window_scatter(dy, window))
 
 
 def as_strided(x, size, stride, storage_offset=None):
     """Any geometry on x's storage; strides and offset in elements."""
     offset = x._offset if storage_offset is None else storage_offset
-    return _as_strided(x, tuple(size), tuple(stride), offset, (x.shape, x._strides, tuple(size), tuple(stride), offset - x._offset))
+    return _as_strided(
+        x, tuple(size), tuple(stride), offset, (x.shape, x._strides, tuple(size), tuple(stride), offset - x._offset)
+    )
 
 
 def _inverse(dims):
@@ -136,7 +142,7 @@ def movedim(x, source, destination):
     sources = tuple(_wrap("movedim", d, x.ndim) for d in sources)
     targets = tuple(_wrap("movedim", d, x.ndim) for d in targets)
     order = [d for d in range(x.ndim) if d not in sources]
-    for target, d in sorted(zip(targets, sources)):
+    for target, d in sorted(zip(targets, sources, strict=True)):
         order.insert(target, d)
     return permute_op(x, tuple(order))
 
@@ -162,7 +168,7 @@ def _(dy, tensors_shape, dim, needs):
 
     start, out = 0, []
     at = dim % dy.ndim
-    for shape, wanted in zip(tensors_shape, needs):
+    for shape, wanted in zip(tensors_shape, needs, strict=True):
         empty = len(shape) == 1 and shape[0] == 0 and dy.ndim > 1
         size = 0 if empty else shape[at]
         out.append(narrow(dy, at, start, size).reshape(shape) if wanted else None)
@@ -186,7 +192,7 @@ def stack(tensors, dim=0):
     for i, x in enumerate(tensors):
         if x.shape != tensors[0].shape:
             raise RuntimeError(f"stack: tensor {i} has shape {x.shape}, tensor 0 has {tensors[0].shape}; all must be equal")
-    return _cat(tuple(unsqueeze(x, dim) for x in tensors), dim if dim >= 0 else dim)
+    return _cat(tuple(unsqueeze(x, dim) for x in tensors), dim)
 
 
 def vstack(tensors):
@@ -247,9 +253,9 @@ def repeat(x, *sizes):
         raise RuntimeError(f"repeat: {len(sizes)} repeats for a {x.ndim}-d tensor; give one per dim")
     shape = (1,) * (len(sizes) - x.ndim) + x.shape
     interleaved = tuple(s for size in shape for s in (1, size))
-    target = tuple(s for n, size in zip(sizes, shape) for s in (n, size))
+    target = tuple(s for n, size in zip(sizes, shape, strict=True) for s in (n, size))
     out = expand_op(reshape_op(x, interleaved), target)
-    return clone(out).reshape(tuple(n * size for n, size in zip(sizes, shape)))
+    return clone(out).reshape(tuple(n * size for n, size in zip(sizes, shape, strict=True)))
 
 
 def tile(x, dims):
@@ -286,8 +292,8 @@ def diagonal(x, offset=0, dim1=0, dim2=1):
     length = max(0, min(rows, cols - offset) if offset >= 0 else min(rows + offset, cols))
     start = x._offset + (offset * x._strides[b] if offset >= 0 else -offset * x._strides[a]) * (length > 0)
     others = [d for d in range(x.ndim) if d not in (a, b)]
-    size = tuple(x.shape[d] for d in others) + (length,)
-    stride = tuple(x._strides[d] for d in others) + (x._strides[a] + x._strides[b],)
+    size = (*tuple(x.shape[d] for d in others), length)
+    stride = (*tuple(x._strides[d] for d in others), x._strides[a] + x._strides[b])
     return as_strided(x, size, stride, start)
 
 

@@ -1,63 +1,101 @@
-// Products with one or two rows of a and a row-major b: every element of b is used once or twice, so reading b at the speed
-// of memory is all that counts. b is read in long runs, `lines` lines side by side, while the sums of `span` columns wait in
-// the first-level cache:
+// Products with one or two rows of a: every element of b is used once or twice, so reading b at the speed of memory is all
+// that counts. No packing, no tiles; the chains of FMAs, and so the bits, are the tile's.
 //
-//        span columns                      sums[j] = fma(a[k+7], b[k+7][j], ... fma(a[k], b[k][j], sums[j]))
-//     k   [---------->
-//     ..  [---------->  8 lines            the same chain of FMAs, blocks of 512 included, as the tiles compute
-//     k+7 [---------->
+//   b's lines contiguous: long runs of 8 lines side by side, the sums of the span waiting in the first-level cache
+//
+//            span columns
+//     k    [---------->                    chain[j] = fma(a[k+7], b[k+7][j], ... fma(a[k], b[k][j], chain[j]))
+//     ...  [---------->
+//     k+7  [---------->
+//
+//   otherwise: width x width blocks, turned in registers where columns are contiguous, the chains of `width` columns in one
+//   register
 #pragma once
-#include "kernels/cpu/matmul/blocks.h"
+#include "kernels/cpu/matmul/pack.h"
 
 namespace tg::TG_ISA {
 
-inline constexpr int64_t stream_rows = 2, stream_span = 1024, stream_lines = 8;
+inline constexpr int64_t stream_rows = 2, stream_span = 1024;
 
-template <class P, class S> TG_INLINE bool can_stream(const Product<S>& p) {
-  return P::terms == 1 && sizeof(S) == sizeof(typename P::Sum) && p.M <= stream_rows && p.b.j_stride == 1 && !p.c_by_columns &&
-         p.K * p.N * int64_t(sizeof(S)) > 64 << 10;
-}
+// Where the sums of a stream go: sums (rows, n), to which the chains over the blocks of k are added in order.
+template <class T> struct StreamSums {
+  T* sums;
+  int64_t stride, rows, n;
+  bool accumulate;
+  TG_INLINE void add(int64_t k, int64_t i, int64_t j, Vec<T> chain) const {
+    T* const out = sums + i * stride + j;
+    (k > 0 || accumulate ? Vec<T>::load(out, n - j) + chain : chain).store(out, n - j);
+  }
+};
 
-// sums[0 .. n) += the chain over `depth` terms from zero, for one row of a.
-template <class T, class S, int lines>
-TG_INLINE void stream_lines_of_b(Source<S> a, Source<S> b, T* chain, int64_t n) {
+// chain[0 .. n) continued by `lines` terms.
+template <class T, int lines> TG_INLINE void continue_chains(Source<T> a, Source<T> b, T* chain, int64_t n) {
   Vec<T> factor[lines];
 #pragma GCC unroll 8
-  for (int q = 0; q < lines; ++q) factor[q] = Vec<T>(convert<T>(*a.at(q, 0).data));
+  for (int q = 0; q < lines; ++q) factor[q] = Vec<T>(*a.at(q, 0).data);
   for (int64_t j = 0; j < n; j += Vec<T>::width) {
-    Vec<T> sum = Vec<T>::load(chain + j);
+    Vec<T> x = Vec<T>::load(chain + j);
 #pragma GCC unroll 8
-    for (int q = 0; q < lines; ++q) sum = fma(factor[q], Vec<T>::load(b.at(q, j).data, n - j), sum);
-    sum.store(chain + j);
+    for (int q = 0; q < lines; ++q) x = fma(factor[q], Vec<T>::load(b.at(q, j).data, n - j), x);
+    x.store(chain + j);
   }
 }
 
-template <class P, class S> [[gnu::noinline]] static void stream_product(const Product<S>& p) {
-  using T = typename P::Sum;
-  for (int64_t j = 0; j < p.N; j += stream_span) {
-    const int64_t n = smaller(stream_span, p.N - j);
-    T sums[stream_rows][stream_span], chain[stream_rows][stream_span];
-    for (int64_t i = 0; i < p.M; ++i)
-      for (int64_t q = 0; q < n; ++q)
-        sums[i][q] = p.accumulate ? convert<T>(p.c[i * p.c_stride + j + q]) : T(0);
-    for (int64_t k0 = 0; k0 < p.K; k0 += kc) {
-      const int64_t depth = smaller(kc, p.K - k0);
-      __builtin_memset(chain, 0, sizeof chain);
-      int64_t k = 0;
-      for (; k + stream_lines <= depth; k += stream_lines)
-        for (int64_t i = 0; i < p.M; ++i)
-          stream_lines_of_b<T, S, stream_lines>(p.a.at(k0 + k, i), p.b.at(k0 + k, j), chain[i], n);
-      for (; k < depth; ++k)
-        for (int64_t i = 0; i < p.M; ++i) stream_lines_of_b<T, S, 1>(p.a.at(k0 + k, i), p.b.at(k0 + k, j), chain[i], n);
-      for (int64_t i = 0; i < p.M; ++i)
-        for (int64_t q = 0; q < n; ++q)
-          sums[i][q] = k0 == 0 && !p.accumulate ? chain[i][q] : sums[i][q] + chain[i][q];
-    }
-    Finish<S> finish = p.finish;
-    if (finish.bias) finish.bias += j;
-    if (finish.pre_activation) finish.pre_activation += j;
-    finish_tile<S, T>({sums[0], stream_span, p.c + j, p.c_stride, p.M, n}, finish);
+// n <= stream_span
+template <class T>
+[[gnu::noinline]] static void stream_lines(Source<T> a, Source<T> b, int64_t K, const StreamSums<T>& s) {
+  T chain[stream_rows][stream_span];
+  for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kc) {
+    const int64_t end = smaller(k0 + kc, K);
+    __builtin_memset(chain, 0, sizeof chain);
+    int64_t k = k0;
+    for (; k + 8 <= end; k += 8)
+      for (int64_t i = 0; i < s.rows; ++i) continue_chains<T, 8>(a.at(k, i), b.at(k, 0), chain[i], s.n);
+    for (; k < end; ++k)
+      for (int64_t i = 0; i < s.rows; ++i) continue_chains<T, 1>(a.at(k, i), b.at(k, 0), chain[i], s.n);
+    for (int64_t i = 0; i < s.rows; ++i)
+      for (int64_t j = 0; j < s.n; j += Vec<T>::width) s.add(k0, i, j, Vec<T>::load(chain[i] + j));
   }
+}
+
+template <class T>
+[[gnu::noinline]] static void stream_columns(Source<T> a, Source<T> b, int64_t K, const StreamSums<T>& s) {
+  constexpr int width = Vec<T>::width;
+  for (int64_t j = 0; j < s.n; j += width)
+    for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kc) {
+      const int64_t end = smaller(k0 + kc, K);
+      Vec<T> chain[stream_rows];
+#pragma GCC unroll 2
+      for (int64_t i = 0; i < stream_rows; ++i) chain[i] = Vec<T>(T(0));
+      for (int64_t k = k0; k < end; k += width) {
+        Vec<T> block[width];
+        if (b.k_stride == 1 && k + width <= end && j + width <= s.n) {
+#pragma GCC unroll 16
+          for (int q = 0; q < width; ++q) block[q] = Vec<T>::load(b.at(k, j + q).data);
+          transpose(block);
+        } else {
+          T edge[width][width] = {};
+          pack_elements<T>(b.at(k, j), smaller(width, end - k), s.n - j, edge[0], width, width);
+#pragma GCC unroll 16
+          for (int q = 0; q < width; ++q) block[q] = Vec<T>::load(edge[q]);
+        }
+#pragma GCC unroll 16
+        for (int q = 0; q < width; ++q) {
+          if (k + q >= end) break;
+#pragma GCC unroll 2
+          for (int64_t i = 0; i < stream_rows; ++i)
+            if (i < s.rows) chain[i] = fma(Vec<T>(*a.at(k + q, i).data), block[q], chain[i]);
+        }
+      }
+#pragma GCC unroll 2
+      for (int64_t i = 0; i < stream_rows; ++i)
+        if (i < s.rows) s.add(k0, i, j, chain[i]);
+    }
+}
+
+template <class T> static void stream(Source<T> a, Source<T> b, int64_t K, const StreamSums<T>& sums) {
+  if (b.j_stride == 1) stream_lines(a, b, K, sums);
+  else stream_columns(a, b, K, sums);
 }
 
 }  // namespace tg::TG_ISA
