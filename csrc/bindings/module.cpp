@@ -5,6 +5,7 @@
 #include "bindings/convert.h"
 #include "bindings/functions.h"
 #include "bindings/interop.h"
+#include "bindings/record.h"
 #include "core/build_info.h"
 #include "core/isa.h"
 #include "core/probe.h"

@@ -103,12 +103,8 @@ P dims_tuple(const Dims& dims);
 PyTypeObject* make_tensor_type();
 PyTypeObject* make_node_type();
 PyTypeObject* make_op_type();
-int record(Op* op, P const* args, P const* outputs, int n_outputs, Node* prepared);
-Node* prepare_node(Op* op, P const* args, int n_outputs);
-int record_function(Op* op, P context, P inputs, P outputs);
 bool set_operator(const char* name, P op);
-Node* window_node(Tensor* view);        // how a view hangs on its base now
-int rebase(Tensor* view, Node* value);  // in-place change of a view: the base's history gets the new slice
+Node* window_node(Tensor* view);  // how a view hangs on its base now
 
 int getbuffer(P self, Py_buffer* view, int flags);
 void releasebuffer(P self, Py_buffer* view);
