@@ -88,12 +88,14 @@ class Mlp(Recipe):
         ]
 
     def by_hand(self) -> np.ndarray:
-        """The network as matrix products in NumPy (row E10)."""
-        a = self.test.data.numpy()  # (N, 64)
+        """The network as matrix products in NumPy, in float64 (row E10)."""
+        a = self.test.data.double().numpy()  # (N, 64)
         linear = [layer for layer in self.model if isinstance(layer, nn.Linear)]
-        for layer in linear[:-1]:
-            a = np.maximum(a @ layer.weight.detach().numpy().T + layer.bias.detach().numpy(), 0)
-        return a @ linear[-1].weight.detach().numpy().T + linear[-1].bias.detach().numpy()  # (N, 10)
+        for i, layer in enumerate(linear):
+            a = a @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+            if i < len(linear) - 1:
+                a = np.maximum(a, 0)
+        return a  # (N, 10)
 
     def saved_and_loaded(self) -> Any:
         """The logits after a round trip through a file (row A19)."""
