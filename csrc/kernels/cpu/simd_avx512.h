@@ -1,11 +1,15 @@
 // Native<T> for AVX-512 (F, VL, BW and DQ): 64-byte registers, masks in mask registers (one bit per lane).
 #pragma once
 // gcc 12 warns about the deliberately undefined registers inside its own AVX-512 header (gcc bug 105593).
+#ifdef __clang__
+#include <immintrin.h>
+#else
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
+#endif
 
 #include <cstdint>
 

@@ -19,14 +19,10 @@
 namespace tg::TG_ISA {
 
 // A packed block of b fills half of a common second-level cache: 1 MB where there is AVX-512, 512 KB elsewhere.
-#ifndef TG_BB
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
 inline constexpr int64_t b_block_bytes = 512 << 10;
 #else
 inline constexpr int64_t b_block_bytes = 256 << 10;
-#endif
-#else
-inline constexpr int64_t b_block_bytes = TG_BB << 10;
 #endif
 template <class P> inline constexpr int64_t kc_elements = kc / P::terms;
 template <class P>
