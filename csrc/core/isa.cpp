@@ -16,26 +16,26 @@ struct Detected {
     // libgcc's detection looks at the processor and at the registers the operating system saves.
     __builtin_cpu_init();
     list[0].supported = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-    list[1].supported = list[0].supported && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                        __builtin_cpu_supports("f16c");
+    list[1].supported =
+        list[0].supported && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     list[2].supported = list[1].supported && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-    list[3].supported =
-        list[2].supported && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    list[3].supported = list[2].supported && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 #endif
   }
 };
 
 }  // namespace
 
-const IsaInfo (&isa_list())[isa_count] {
+const IsaInfo (&isa_list()) [isa_count] {
   static const Detected detected;
   return detected.list;
 }
 
 Isa best_isa() {
   int best = 0;
-  for (int i = 0; i < isa_count; ++i) if (isa_list()[i].compiled && isa_list()[i].supported) best = i;
+  for (int i = 0; i < isa_count; ++i)
+    if (isa_list()[i].compiled && isa_list()[i].supported) best = i;
   return static_cast<Isa>(best);
 }
 

@@ -6,22 +6,29 @@
 
 namespace tg {
 
-struct CrossEntropy {       // fused log_softmax + negative log likelihood of class numbers, over the rows of `logits`
-  Rows logits;              // (N, C)
+struct CrossEntropy {               // fused log_softmax + negative log likelihood of class numbers, over the rows of `logits`
+  Rows logits;                      // (N, C)
   const int64_t* target = nullptr;  // N class numbers
   const void* weight = nullptr;     // C class weights of the logits' dtype, or null
-  void* loss = nullptr;     // N losses (0 where ignored), compute dtype
-  void* lse = nullptr;      // N log-sum-exp values kept for the backward pass, compute dtype
+  void* loss = nullptr;             // N losses (0 where ignored), compute dtype
+  void* lse = nullptr;              // N log-sum-exp values kept for the backward pass, compute dtype
   int64_t ignore_index = -100;
   double label_smoothing = 0;
 };
 
-struct Random {             // Philox 4x32-10 stream: element i of the output is a function of (seed, offset + i / 4) alone
+struct Random {  // Philox 4x32-10 stream: element i of the output is a function of (seed, offset + i / 4) alone
   uint64_t seed = 0, offset = 0;
 };
 
-struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first_step; };
-struct AdamStep { double lr, beta1, beta2, eps, weight_decay; int64_t step; bool decoupled, amsgrad, maximize; };
+struct SgdStep {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov, maximize, first_step;
+};
+struct AdamStep {
+  double lr, beta1, beta2, eps, weight_decay;
+  int64_t step;
+  bool decoupled, amsgrad, maximize;
+};
 
 struct KernelTable {
   const char* name = nullptr;  // "avx512": shown by `tilegrad doctor`
@@ -51,7 +58,8 @@ struct KernelTable {
 
   // indexing
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
-  Status (*index_add)(const Launch&, const Indexed&);     // out (outer, picked, inner) += in (outer, count, inner), in order of i
+  Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
+  Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);
@@ -61,6 +69,9 @@ struct KernelTable {
   // optimisers: one call updates every parameter
   Status (*sgd)(const Launch&, const ParameterList&, const SgdStep&);
   Status (*adam)(const Launch&, const ParameterList&, const AdamStep&);
+
+  // the machine's limit: runs pure fma and says how many FLOPs that were
+  int64_t (*fma_loop)(int64_t iterations);
 };
 
 // The tables compiled into this build, best last; null where the build or the processor lacks the instruction set.

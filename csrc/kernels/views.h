@@ -73,7 +73,7 @@ struct Matmul {
 // A reduction: the output is walked over `kept` dims and each output element gathers the `reduced` dims of the input.
 // Both groups are collapsed, innermost last. The output is contiguous over the kept dims.
 struct Reduction {
-  void* out = nullptr;       // dtype of the op: the input's for sum/max, int64 for argmax, bool for any/all
+  void* out = nullptr;  // dtype of the op: the input's for sum/max, int64 for argmax, bool for any/all
   const void* in = nullptr;
   DType out_dtype = DType::f32, in_dtype = DType::f32;
   int kept_ndim = 0, reduced_ndim = 0;

@@ -48,6 +48,7 @@ Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dl
 // gather.cpp
 Status index_select(const Launch&, const Indexed&);
 Status index_add(const Launch&, const Indexed&);
+Status index_copy(const Launch&, const Indexed&);
 
 // random.cpp
 Status uniform(const Launch&, const Random&, const Strided<1>& out, double low, double high);
@@ -57,5 +58,8 @@ Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low,
 // optimizer.cpp
 Status sgd(const Launch&, const ParameterList&, const SgdStep&);
 Status adam(const Launch&, const ParameterList&, const AdamStep&);
+
+// probe.cpp
+int64_t fma_loop(int64_t iterations);
 
 }  // namespace tg::TG_ISA

@@ -30,6 +30,7 @@ static KernelTable make_table() {
     take(t.binary, binary_rows);
     take(t.compare, compare_rows);
     t.where = where;
+    t.copy = copy;
     take(t.reduce, reduce_rows);
 
     t.softmax = softmax;
@@ -39,18 +40,21 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.uniform = uniform;
+    t.normal = normal;
+    t.randint = randint;
+
     t.sgd = sgd;
     t.adam = adam;
+
+    t.fma_loop = fma_loop;
   }
 
   // Bound by memory or by integer arithmetic: compiled once.
   if constexpr (level == Level::baseline) {
-    t.copy = copy;
     t.index_select = index_select;
     t.index_add = index_add;
-    t.uniform = uniform;
-    t.normal = normal;
-    t.randint = randint;
+    t.index_copy = index_copy;
   }
   return t;
 }

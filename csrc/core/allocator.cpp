@@ -1,0 +1,206 @@
+#include "core/allocator.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "core/error.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(start, bytes)
+#endif
+
+namespace tg {
+namespace {
+
+constexpr size_t header_bytes = 128;  // the Storage sits in front of its data, in the same block
+static_assert(sizeof(Storage) <= header_bytes);
+constexpr size_t huge_page_bytes = size_t{2} << 20;
+// Cached and live bytes together stay under peak * 5/4 + this slack.
+constexpr int64_t cache_slack_bytes = int64_t{64} << 20;
+
+// Size classes: eight per doubling, so a block wastes at most one eighth. Class c holds (8 + c % 8) << (c / 8 + 4) bytes.
+constexpr int class_count = 8 * 44;
+int class_of(size_t bytes) {
+  if (bytes <= 128) return 0;
+  const int top = 63 - __builtin_clzl(bytes - 1);           // 2^top <= bytes - 1 < 2^(top + 1)
+  const size_t step = (bytes - 1) >> (top - 3);             // 8..15: eighths of 2^top, rounded down
+  return static_cast<int>((top - 7) * 8 + (step - 8) + 1);  // the next class up
+}
+size_t class_bytes(int c) { return size_t(8 + c % 8) << (c / 8 + 4); }
+
+class Pool {
+ public:
+  Storage* get(size_t bytes) {
+    const int size_class = class_of(bytes + header_bytes);
+    const auto block = static_cast<int64_t>(class_bytes(size_class));
+    Storage* s;
+    {
+      Guard guard(*this);
+      if (stats_.limit_bytes && stats_.live_bytes + block > stats_.limit_bytes) {
+        guard.unlock();
+        fail(ErrorKind::memory, "cannot allocate {} bytes: {} bytes are in use and the limit is {} bytes (set_memory_limit)",
+             bytes, stats_.live_bytes, stats_.limit_bytes);
+      }
+      ++stats_.allocations;
+      stats_.live_bytes += block;
+      if (stats_.live_bytes > stats_.peak_bytes) stats_.peak_bytes = stats_.live_bytes;
+      s = free_[size_class];
+      if (s) {
+        free_[size_class] = s->next_free;
+        stats_.cached_bytes -= block;
+        ++stats_.reused;
+      }
+    }
+    if (!s) s = fresh(bytes, size_class);
+    char* const start = reinterpret_cast<char*>(s);
+    // To the address sanitizer a cached block, and the rest of a block behind its data, are out of bounds.
+    ASAN_UNPOISON_MEMORY_REGION(start, static_cast<size_t>(block));
+    ASAN_POISON_MEMORY_REGION(start + header_bytes + bytes, static_cast<size_t>(block) - header_bytes - bytes);
+    new (s) Storage;
+    s->data = start + header_bytes;
+    s->bytes = static_cast<size_t>(block) - header_bytes;
+    s->size_class = static_cast<uint16_t>(size_class);
+    s->release = [](Storage* freed) { instance().put(freed); };
+    return s;
+  }
+
+  void put(Storage* s) {
+    const int size_class = s->size_class;
+    const auto block = static_cast<int64_t>(class_bytes(size_class));
+    ASAN_POISON_MEMORY_REGION(s->data, s->bytes);
+    Storage* surplus = nullptr;
+    {
+      Guard guard(*this);
+      stats_.live_bytes -= block;
+      s->next_free = free_[size_class];
+      free_[size_class] = s;
+      stats_.cached_bytes += block;
+      if (size_class > largest_) largest_ = size_class;
+      const int64_t allowed = stats_.peak_bytes + stats_.peak_bytes / 4 + cache_slack_bytes;
+      if (stats_.cached_bytes + stats_.live_bytes > allowed) surplus = take(allowed - stats_.live_bytes);
+    }
+    give_back(surplus);
+  }
+
+  void trim() {
+    Storage* surplus;
+    {
+      Guard guard(*this);
+      surplus = take(0);
+    }
+    give_back(surplus);
+  }
+
+  MemoryStats stats() {
+    Guard guard(*this);
+    return stats_;
+  }
+  void reset_peak() {
+    Guard guard(*this);
+    stats_.peak_bytes = stats_.live_bytes;
+  }
+  void limit(int64_t bytes) {
+    Guard guard(*this);
+    stats_.limit_bytes = bytes;
+  }
+
+  // Lives for ever: arrays may be freed while the interpreter is going down.
+  static Pool& instance() {
+    static Pool* pool = [] {
+      auto* p = new Pool;
+      // A fork while another thread is in here must not leave the child with a locked pool.
+      pthread_atfork([] { instance().lock(); }, [] { instance().unlock(); }, [] { instance().unlock(); });
+      return p;
+    }();
+    return *pool;
+  }
+
+ private:
+  struct Guard {
+    explicit Guard(Pool& pool) : pool(&pool) { pool.lock(); }
+    ~Guard() { unlock(); }
+    void unlock() {
+      if (pool) pool->unlock();
+      pool = nullptr;
+    }
+    Pool* pool;
+  };
+  void lock() {
+    while (busy_.test_and_set(std::memory_order_acquire)) sched_yield();
+  }
+  void unlock() { busy_.clear(std::memory_order_release); }
+
+  Storage* fresh(size_t bytes, int size_class) {
+    const size_t block = class_bytes(size_class);
+    const bool large = block >= huge_page_bytes;
+    const size_t alignment = large ? huge_page_bytes : 64;
+    const size_t rounded = (block + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, rounded);
+    if (!memory) {
+      trim();
+      memory = std::aligned_alloc(alignment, rounded);
+    }
+    if (!memory) {
+      Guard guard(*this);
+      stats_.live_bytes -= static_cast<int64_t>(block);
+      const int64_t live = stats_.live_bytes;
+      guard.unlock();
+      fail(ErrorKind::memory, "cannot allocate {} bytes ({} bytes are in use by tensors)", bytes, live);
+    }
+    if (large) madvise(memory, rounded, MADV_HUGEPAGE);
+    return static_cast<Storage*>(memory);
+  }
+
+  // Unhooks cached blocks, largest first, until at most `keep` bytes are cached. The caller holds the lock.
+  Storage* take(int64_t keep) {
+    Storage* taken = nullptr;
+    for (; largest_ >= 0; --largest_) {
+      while (Storage* s = free_[largest_]) {
+        if (stats_.cached_bytes <= keep) return taken;
+        free_[largest_] = s->next_free;
+        stats_.cached_bytes -= static_cast<int64_t>(class_bytes(largest_));
+        s->next_free = taken;
+        taken = s;
+      }
+    }
+    return taken;
+  }
+  static void give_back(Storage* s) {
+    while (s) {
+      Storage* next = s->next_free;
+      std::free(s);
+      s = next;
+    }
+  }
+
+  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  MemoryStats stats_;
+  int largest_ = -1;
+  Storage* free_[class_count] = {};
+};
+
+}  // namespace
+
+Storage* allocate(size_t bytes) { return Pool::instance().get(bytes); }
+MemoryStats memory_stats() { return Pool::instance().stats(); }
+void reset_peak_memory() { Pool::instance().reset_peak(); }
+void trim_memory() { Pool::instance().trim(); }
+void set_memory_limit(int64_t bytes) { Pool::instance().limit(bytes); }
+
+Storage* borrow(void* data, size_t bytes, void* owner, void (*give_back)(Storage*)) {
+  auto* s = new Storage;
+  s->data = static_cast<char*>(data);
+  s->bytes = bytes;
+  s->owner = owner;
+  s->release = give_back;
+  s->exposed = true;
+  return s;
+}
+
+}  // namespace tg

@@ -1,0 +1,126 @@
+// Rows picked by number, over contiguous arrays seen as (outer, picked, inner):
+//
+//   index_select   out[o, i, :] = in[o, index[i], :]       in (outer, picked, inner),  out (outer, count, inner)
+//   index_add      out[o, index[i], :] += in[o, i, :]      in (outer, count, inner),   out (outer, picked, inner)
+//   index_copy     out[o, index[i], :]  = in[o, i, :]      the same shapes; of equal numbers the last one stays
+//
+// Embedding is index_select with outer = 1 and its gradient is index_add. A negative number counts from the end. All numbers
+// are checked before anything is written, so a bad one changes nothing.
+//
+// Cost: count x inner elements read and written per outer slice. Determinism: index_add adds to every element in the order
+// of i. It is parallel over outer slices and over columns of inner, never over i, so neither atomics nor copies are needed.
+// bfloat16 and float16 add in float32 and round after each addition; integers wrap, bool is or.
+#include <cstring>
+
+#include "core/parallel.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/strided_tile.h"
+#include "kernels/integer.h"
+
+namespace tg::TG_ISA {
+
+static constexpr int64_t piece_bytes = 32768;  // work per piece, as in the elementwise kernels
+static constexpr int64_t column_block = 128;   // columns of inner that one piece of index_add owns: a few cache lines
+
+static int64_t pieces_of(int64_t row_bytes) {
+  return row_bytes < piece_bytes ? piece_bytes / (row_bytes > 0 ? row_bytes : 1) : 1;
+}
+
+static Status check_indexes(const Indexed& v) {
+  int64_t bad = 0;  // branch-free, so that the compiler vectorises it
+  for (int64_t i = 0; i < v.count; ++i) bad |= v.index[i] < -v.picked || v.index[i] >= v.picked;
+  for (int64_t i = 0; bad && i < v.count; ++i) {
+    if (v.index[i] < -v.picked || v.index[i] >= v.picked) return {Status::index_out_of_range, v.index[i]};
+  }
+  return {};
+}
+
+[[gnu::always_inline]] static inline int64_t wrapped_index(const Indexed& v, int64_t i) {
+  return v.index[i] < 0 ? v.index[i] + v.picked : v.index[i];
+}
+
+// Single elements: a memcpy call for each would cost more than the move.
+template <int bytes> static void select_elements(const Indexed& v, int64_t begin, int64_t end) {
+  using U = typename BitsOf<bytes>::type;
+  U* out = static_cast<U*>(v.out);
+  const U* in = static_cast<const U*>(v.in);
+  int64_t o = begin / v.count, i = begin % v.count;
+  for (int64_t row = begin; row < end; ++row) {
+    out[row] = in[o * v.picked + wrapped_index(v, i)];
+    if (++i == v.count) i = 0, ++o;
+  }
+}
+
+Status index_select(const Launch& launch, const Indexed& v) {
+  if (const Status status = check_indexes(v); status.code != Status::ok) return status;
+  if (v.outer == 0 || v.count == 0 || v.inner == 0) return {};
+  const int element = size_of(v.dtype);
+  const int64_t row_bytes = v.inner * element;
+  parallel_for(launch, v.outer * v.count, pieces_of(row_bytes), [&](int64_t begin, int64_t end) {
+    if (v.inner == 1) {
+      switch (element) {
+        case 1: return select_elements<1>(v, begin, end);
+        case 2: return select_elements<2>(v, begin, end);
+        case 4: return select_elements<4>(v, begin, end);
+        default: return select_elements<8>(v, begin, end);
+      }
+    }
+    int64_t o = begin / v.count, i = begin % v.count;
+    for (int64_t row = begin; row < end; ++row) {
+      memcpy(static_cast<char*>(v.out) + row * row_bytes,
+             static_cast<const char*>(v.in) + (o * v.picked + wrapped_index(v, i)) * row_bytes, static_cast<size_t>(row_bytes));
+      if (++i == v.count) i = 0, ++o;
+    }
+  });
+  return {};
+}
+
+template <class T> [[gnu::always_inline]] static inline T added(T a, T b) {
+  if constexpr (dtype_of<T> == DType::bf16) return to_bf16(to_float(a) + to_float(b));
+  else if constexpr (dtype_of<T> == DType::f16) return to_f16(to_float(a) + to_float(b));
+  else if constexpr (is_floating(dtype_of<T>)) return a + b;
+  else return (Integer<T>{a} + Integer<T>{b}).value;
+}
+
+// Adds columns [c0, c1) of the rows of outer slice o.
+template <class T> static void add_columns(const Indexed& v, int64_t o, int64_t c0, int64_t c1) {
+  T* out = static_cast<T*>(v.out) + o * v.picked * v.inner;
+  const T* in = static_cast<const T*>(v.in) + o * v.count * v.inner;
+  for (int64_t i = 0; i < v.count; ++i) {
+    T* to = out + wrapped_index(v, i) * v.inner;
+    const T* from = in + i * v.inner;
+#pragma omp simd  // out and in are different arrays
+    for (int64_t c = c0; c < c1; ++c) to[c] = added(to[c], from[c]);
+  }
+}
+
+Status index_add(const Launch& launch, const Indexed& v) {
+  if (const Status status = check_indexes(v); status.code != Status::ok) return status;
+  const int64_t blocks = (v.inner + column_block - 1) / column_block;
+  const int64_t block_bytes = v.count * (v.inner < column_block ? v.inner : column_block) * size_of(v.dtype);
+  parallel_for(launch, v.outer * blocks, pieces_of(block_bytes), [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t c0 = piece % blocks * column_block;
+      const int64_t c1 = c0 + column_block < v.inner ? c0 + column_block : v.inner;
+      visit(v.dtype, [&]<class T>() { add_columns<T>(v, piece / blocks, c0, c1); });
+    }
+  });
+  return {};
+}
+
+Status index_copy(const Launch& launch, const Indexed& v) {
+  if (const Status status = check_indexes(v); status.code != Status::ok) return status;
+  const int64_t row_bytes = v.inner * size_of(v.dtype);
+  // parallel over outer slices only: within one, the order of i decides
+  parallel_for(launch, v.outer, pieces_of(v.count * row_bytes), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      for (int64_t i = 0; i < v.count; ++i) {
+        memcpy(static_cast<char*>(v.out) + (o * v.picked + wrapped_index(v, i)) * row_bytes,
+               static_cast<const char*>(v.in) + (o * v.count + i) * row_bytes, static_cast<size_t>(row_bytes));
+      }
+    }
+  });
+  return {};
+}
+
+}  // namespace tg::TG_ISA

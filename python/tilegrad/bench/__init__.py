@@ -1,0 +1,1 @@
+"""How fast the kernels are: the cases with the reason for each size, and how they are timed fairly."""

@@ -1,0 +1,113 @@
+"""``tilegrad bench [CASE]``: the cases of tilegrad/bench/cases.py, ours and the peers' alternating in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tilegrad.course.trainer.output import Output, table
+
+from .parser import Parser, UsageError, complain, nearest
+
+PEERS = ("numpy", "torch")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = Parser("bench", description="Times, GFLOP/s, GB/s, share of the measured FMA peak, and ratios to other libraries.")
+    parser.add_argument("case", nargs="*", help="cases, or beginnings of names: matmul, softmax-4096 (default: all)")
+    parser.add_argument(
+        "--vs", default="numpy,torch", metavar="LIST", help="peers, comma separated (default: numpy,torch if installed)"
+    )
+    parser.add_argument("--threads", metavar="LIST", help="thread counts, comma separated (default: what is set)")
+    parser.add_argument("--rounds", type=int, default=15, help="samples per side (default 15)")
+    parser.add_argument("--json", metavar="FILE", help="also write the results to FILE (- for stdout only)")
+    parser.add_argument("--list", action="store_true", help="show the cases and why they have their size")
+    output = Output(sys.stdout)
+    try:
+        args = parser.read(arguments)
+        if args.rounds < 1:
+            raise UsageError("--rounds: at least 1")
+        cases = choose(args.case)
+        if args.list:
+            for line in table(("case", "why"), [(case.name, case.why) for case in cases]):
+                output.say(line)
+            return 0
+        peers, threads = read_peers(args.vs), read_threads(args.threads)
+    except UsageError as error:
+        return complain(str(error))
+    return run(cases, peers, threads, args.rounds, args.json, output)
+
+
+def run(cases: Sequence[Any], peers: list[str], threads: list[int], rounds: int, json_file: str | None, output: Output) -> int:
+    """Measure and show, one line as soon as it is known."""
+    from tilegrad.bench import report
+    from tilegrad.bench.timing import measure
+
+    quiet = json_file == "-"
+    if not quiet and max(threads) > 1 and "OMP_PROC_BIND" not in os.environ:
+        output.say("threads are not pinned; for steady figures: OMP_PROC_BIND=true OMP_PLACES=cores tilegrad bench ...")
+    results: list[Any] = []
+    failed: list[str] = []
+    width = max(len(case.name) for case in cases)
+    for case in cases:
+        for count in threads:
+            try:
+                results.append(measure(case, ["tilegrad", *peers], count, rounds))
+            except Exception as error:  # one case that cannot run must not cost the others
+                failed.append(f"{case.name}: {type(error).__name__}: {error}")
+                continue
+            if not quiet:
+                lines = report.rows(results[-1:], peers, width)
+                for line in lines if len(results) == 1 else lines[-1:]:
+                    output.say(line)
+    text = json.dumps(report.as_json(results, peers), indent=2)
+    if quiet:
+        output.say(text)
+    elif json_file:
+        Path(json_file).write_text(text + "\n", encoding="utf-8")
+        output.say(f"wrote {json_file}")
+    for text in failed:
+        complain(f"could not be measured: {text}")
+    return 1 if failed else 0
+
+
+def choose(names: Sequence[str]) -> list[Any]:
+    """The cases whose names begin with one of ``names``; all of them without names."""
+    from tilegrad.bench.cases import CASES
+
+    for name in names:
+        if not any(case.name.startswith(name) for case in CASES):
+            known = {case.name for case in CASES} | {case.name.split("-")[0] for case in CASES}
+            raise UsageError(f"no case {name!r}{nearest(name, known)}; `tilegrad bench --list` shows them")
+    exact = [case for case in CASES if case.name in names]
+    loose = [name for name in names if not any(case.name == name for case in CASES)]
+    return [case for case in CASES if not names or case in exact or any(case.name.startswith(name) for name in loose)]
+
+
+def read_peers(text: str) -> list[str]:
+    """The peers that were asked for and are installed."""
+    from tilegrad.bench.timing import library
+
+    names = [name.strip() for name in text.split(",") if name.strip() and name.strip() != "none"]
+    for name in names:
+        if name not in PEERS:
+            raise UsageError(f"--vs: unknown peer {name!r}{nearest(name, PEERS)}; peers: {', '.join(PEERS)}, none")
+    return [name for name in names if library(name) is not None]
+
+
+def read_threads(text: str | None) -> list[int]:
+    if text is None:
+        import tilegrad as tg
+
+        return [tg.get_num_threads()]
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--threads {text}: expected numbers like 1,2") from None
+    if min(counts) < 1:
+        raise UsageError(f"--threads {text}: at least 1")
+    return counts

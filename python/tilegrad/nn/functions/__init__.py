@@ -1,0 +1,1 @@
+"""The implementations behind `tilegrad.nn.functional`, one family a file."""

@@ -1,0 +1,15 @@
+"""The layers, one family a file; `tilegrad.nn` re-exports them all."""
+
+from . import activation, container, dropout, linear, loss
+from .activation import *  # noqa: F403
+from .container import *  # noqa: F403
+from .dropout import *  # noqa: F403
+from .linear import *  # noqa: F403
+from .loss import *  # noqa: F403
+
+__all__: list[str] = []
+__all__ += activation.__all__
+__all__ += container.__all__
+__all__ += dropout.__all__
+__all__ += linear.__all__
+__all__ += loss.__all__

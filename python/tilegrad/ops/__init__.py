@@ -1,0 +1,18 @@
+"""The ops: each with its gradient rule, one file per family.
+
+A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the op); ops whose name is not a file's are here too:
+``ops.linear``, ``ops.relu``.
+"""
+
+from . import creation, elementwise, index, loss, matmul, reduce, shape, softmax
+
+__all__ = ["creation", "elementwise", "index", "loss", "matmul", "reduce", "shape", "softmax"]
+_FAMILIES = (elementwise, reduce, shape, index, matmul, softmax, loss, creation)
+
+
+def __getattr__(name):
+    for family in _FAMILIES:
+        found = family.__dict__.get(name)
+        if found is not None and not name.startswith("_"):
+            return found
+    raise AttributeError(f"module 'tilegrad.ops' has no op named '{name}'")

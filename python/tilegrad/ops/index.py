@@ -1,0 +1,380 @@
+"""Indexing. Basic keys (ints, slices, None, ...) give views in one native call; tensors, lists and bool masks gather.
+
+An advanced index becomes one number per element into the flattened indexed dims, so every form runs on three kernels:
+index_select, index_add (its gradient) and index_copy (assignment).
+"""
+
+from __future__ import annotations
+
+from .. import _core
+from ..autograd.op import op
+from .elementwise import copy_
+from .shape import broadcast_to, permute_op, reshape_op
+
+# --- basic
+index = op(_core.index, view=True).backward(x=lambda dy, x_shape, key: index_scatter(dy, x_shape, key))
+index_scatter = op(_core.index_scatter).backward(dy=lambda ddx, key: index(ddx, key))
+_core.set_callback("index_op", index)
+
+
+def select(x, dim, i):
+    """The slice at position i along a dim; the dim goes away. A view."""
+    at = _dim("select", dim, x)
+    if not -x.shape[at] <= i < x.shape[at]:
+        raise IndexError(f"select: index {i} is out of bounds for dimension {at} with size {x.shape[at]}")
+    return index(x, (slice(None),) * at + (int(i),))
+
+
+def narrow(x, dim, start, length):
+    """`length` slices along a dim from `start` on. A view."""
+    at = _dim("narrow", dim, x)
+    size = x.shape[at]
+    begin = start + size if start < 0 else start
+    if length < 0 or begin < 0 or begin + length > size:
+        raise RuntimeError(f"narrow: start {start} and length {length} reach outside dim {at} of size {size}")
+    return index(x, (slice(None),) * at + (slice(begin, begin + length),))
+
+
+def _dim(name, dim, x):
+    if not -x.ndim <= dim < x.ndim:
+        raise IndexError(
+            f"{name}: Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})"
+        )
+    return dim % x.ndim
+
+
+# --- by number along one dim
+index_select_op = op(_core.index_select).backward(
+    x=lambda dy, x_shape, dim, index: index_add_op(dy, dim, index, x_shape[dim] if x_shape else 1)
+)
+index_add_op = op(_core.index_add).backward(dy=lambda d, dim, index: index_select_op(d, dim, index))
+index_copy_ = (
+    op(_core.index_copy_, params="x, dim, index, source")
+    .backward(x=lambda dy, dim, index: _zeroed(dy, dim, index), source=lambda dy, dim, index: index_select_op(dy, dim, index))
+    .in_place(_core.index_copy_, name="index_copy_")
+)
+
+
+def _zeroed(dy, dim, index):
+    shape = (*dy.shape[:dim], index.numel(), *dy.shape[dim + 1 :])
+    return index_copy_(dy.clone(), dim, index, _core.full(shape, 0, dy.dtype))
+
+
+def index_select(x, dim, index):
+    """The slices of x at the given positions along a dim; `index` is a 1-d int tensor. Negative positions are an error in
+    PyTorch and count from the end here.
+
+    Raises:
+        IndexError: a position outside the dim, named in the text.
+    """
+    return index_select_op(x, dim, _long(index))
+
+
+def index_add(x, dim, index, source, *, alpha=1):
+    """x plus source's slices added at the given positions along a dim, in order (deterministic)."""
+    at = _dim("index_add", dim, x)
+    added = index_add_op(source if alpha == 1 else source * alpha, at, _long(index), x.shape[at])
+    return x + added
+
+
+def _long(index):
+    from ..dtypes import int64
+
+    if index.dtype.is_floating_point or index.dtype.name == "bool":
+        raise IndexError(f"an index must be an integer tensor, got {index.dtype}")
+    return index if index.dtype is int64 else _core.cast(index, int64)
+
+
+def _flat_positions(index, x_shape, dim):
+    """Where gather reads in the flattened x: index along `dim`, its own position along the other dims."""
+    from .creation import arange
+
+    stride, flat = 1, None
+    index = _core.wrap_index(index, x_shape[dim], dim)
+    for d in reversed(range(len(x_shape))):
+        at = index if d == dim else arange(index.shape[d]).reshape((-1,) + (1,) * (len(x_shape) - 1 - d))
+        part = at * stride
+        flat = part if flat is None else flat + part
+        stride *= x_shape[d]
+    return broadcast_to(flat, index.shape)
+
+
+def gather(x, dim, index):
+    """out[i][j] = x[index[i][j]][j] for dim 0, and so on (PyTorch: torch.gather)."""
+    index = _long(index)
+    if x.ndim == 0:
+        return reshape_op(index_select_op(reshape_op(x, (1,)), 0, reshape_op(index, (-1,))), index.shape)
+    at = _dim("gather", dim, x)
+    if index.ndim != x.ndim:
+        raise RuntimeError(f"gather: the index of shape {index.shape} must have as many dims as the tensor of shape {x.shape}")
+    for d in range(x.ndim):
+        if d != at and index.shape[d] > x.shape[d]:
+            raise RuntimeError(
+                f"gather: index of shape {index.shape} is larger than the tensor of shape {x.shape} in dim {d}, "
+                f"which is not dim {at}"
+            )
+    flat = _flat_positions(index, x.shape, at)
+    return reshape_op(index_select_op(reshape_op(x, (-1,)), 0, reshape_op(flat, (-1,))), index.shape)
+
+
+# --- advanced indexing
+def _as_index(entry):
+    """A tensor from what stands in a key: list, range, NumPy array, bool."""
+    if isinstance(entry, _core.TensorBase):
+        return entry
+    from .creation import as_tensor
+
+    if isinstance(entry, range):
+        entry = list(entry)
+    if isinstance(entry, list) and not entry:
+        from ..dtypes import int64
+
+        return _core.full((0,), 0, int64)
+    return as_tensor(entry)
+
+
+def _is_advanced(entry):
+    return not (
+        entry is None
+        or entry is Ellipsis
+        or isinstance(entry, slice)
+        or (isinstance(entry, int) and not isinstance(entry, bool))
+    )
+
+
+def _plan(x, key):
+    """Splits a key into a basic one (a view) and the index tensors that remain, one per dim of that view or None."""
+    from .creation import nonzero
+
+    entries = list(key) if isinstance(key, tuple) else [key]
+    advanced = {i: _as_index(e) for i, e in enumerate(entries) if _is_advanced(e)}
+    consumed = sum(
+        max(advanced[i].ndim, 0)
+        if i in advanced and advanced[i].dtype.name == "bool"
+        else int(e is not None and e is not Ellipsis)
+        for i, e in enumerate(entries)
+    )
+    if consumed > x.ndim:
+        raise IndexError(f"too many indices for a {x.ndim}-d tensor of shape {x.shape}: {consumed} given")
+    if not any(e is Ellipsis for e in entries):
+        entries.append(Ellipsis)
+    basic: list = []
+    per_dim: list = []
+    dim = 0
+    for i, e in enumerate(entries):
+        if i in advanced:
+            tensor = advanced[i]
+            if tensor.dtype.name == "bool":
+                if tensor.ndim == 0:
+                    basic.append(None)
+                    per_dim.append(nonzero(tensor.reshape(1))[:, 0])
+                    continue
+                for k, size in enumerate(tensor.shape):
+                    if size != x.shape[dim + k]:
+                        raise IndexError(f"a mask of shape {tensor.shape} does not fit shape {x.shape} at dim {dim + k}")
+                found = nonzero(tensor)
+                for k in range(tensor.ndim):
+                    basic.append(slice(None))
+                    per_dim.append(_core.contiguous(found[:, k]))
+                dim += tensor.ndim
+            else:
+                basic.append(slice(None))
+                per_dim.append(_core.wrap_index(_long(tensor), x.shape[dim], dim))
+                dim += 1
+        elif e is Ellipsis:
+            n = x.ndim - consumed
+            basic.extend([slice(None)] * n)
+            per_dim.extend([None] * n)
+            dim += n
+        elif e is None:
+            basic.append(None)
+            per_dim.append(None)
+        elif isinstance(e, slice):
+            basic.append(e)
+            per_dim.append(None)
+            dim += 1
+        else:  # a plain int selects first, as in PyTorch (in NumPy it would join the index arrays)
+            basic.append(e)
+            dim += 1
+    return tuple(basic), per_dim
+
+
+def _gathered(seen, per_dim):
+    """(order of dims with the indexed ones adjacent, position of the first, flat index, its shape)."""
+    dims = [d for d, i in enumerate(per_dim) if i is not None]
+    shape = _broadcast_shape([per_dim[d].shape for d in dims], seen.shape)
+    adjacent = dims == list(range(dims[0], dims[-1] + 1))
+    first = dims[0] if adjacent else 0
+    others = [d for d in range(seen.ndim) if d not in dims]
+    order = others[:first] + dims + others[first:]
+    flat, stride = None, 1
+    for d in reversed(dims):
+        part = per_dim[d] * stride
+        flat = part if flat is None else flat + part
+        stride *= seen.shape[d]
+    return tuple(order), first, len(dims), reshape_op(broadcast_to(flat, shape), (-1,)), shape
+
+
+def _broadcast_shape(shapes, of):
+    out: list = []
+    n = max(len(s) for s in shapes)
+    for i in range(n):
+        sizes = {s[len(s) - n + i] for s in shapes if len(s) - n + i >= 0} - {1}
+        if len(sizes) > 1:
+            raise IndexError(
+                f"index tensors of shapes {', '.join(map(str, shapes))} cannot be broadcast together (indexing shape {of})"
+            )
+        out.append(sizes.pop() if sizes else 1)
+    return tuple(out)
+
+
+def getitem(x, key):
+    """x[key] for keys with tensors, lists, ranges, NumPy arrays or bool masks."""
+    basic, per_dim = _plan(x, key)
+    seen = index(x, basic)
+    order, first, count, flat, shape = _gathered(seen, per_dim)
+    moved = seen if order == tuple(range(seen.ndim)) else permute_op(seen, order)
+    merged = reshape_op(
+        moved, (*moved.shape[:first], _product(moved.shape[first : first + count]), *moved.shape[first + count :])
+    )
+    out = index_select_op(merged, first, flat)
+    return reshape_op(out, (*out.shape[:first], *shape, *out.shape[first + 1 :]))
+
+
+def setitem(x, key, value):
+    """x[key] = value. The change is part of the graph, also through views."""
+    if _core.is_basic_index(key):
+        copy_(index(x, key), _value_like(x, value))
+        return
+    if (
+        isinstance(key, _core.TensorBase)
+        and key.dtype.name == "bool"
+        and not isinstance(value, _core.TensorBase)
+        and key.shape == x.shape
+    ):
+        from .elementwise import masked_fill_
+
+        if isinstance(value, (int, float)):
+            masked_fill_(x, key, value)
+            return
+    basic, per_dim = _plan(x, key)
+    seen = index(x, basic)
+    order, first, count, flat, shape = _gathered(seen, per_dim)
+    moved = seen if order == tuple(range(seen.ndim)) else permute_op(seen, order)
+    target = (*moved.shape[:first], *shape, *moved.shape[first + count :])
+    value = _value_like(x, value)
+    if not isinstance(value, _core.TensorBase):
+        value = _core.full((), value, x.dtype)
+    if value.dtype is not x.dtype:
+        value = value.to(x.dtype)
+    while value.ndim > len(target) and value.shape[0] == 1:
+        value = value.squeeze(0)
+    value = reshape_op(broadcast_to(value, target), (*moved.shape[:first], flat.numel(), *moved.shape[first + count :]))
+    size = _product(moved.shape[first : first + count])
+    merged_shape = (*moved.shape[:first], size, *moved.shape[first + count :])
+    if moved.is_contiguous():
+        index_copy_(moved.view(merged_shape), first, flat, value)
+        return
+    merged = reshape_op(moved, merged_shape).clone()
+    index_copy_(merged, first, flat, value)
+    copy_(moved, reshape_op(merged, moved.shape))
+
+
+def _value_like(x, value):
+    if isinstance(value, (_core.TensorBase, int, float)):
+        return value
+    from .creation import as_tensor
+
+    return as_tensor(value)
+
+
+def _product(sizes):
+    n = 1
+    for s in sizes:
+        n *= s
+    return n
+
+
+_core.set_callback("getitem", getitem)
+_core.set_callback("setitem", setitem)
+
+
+def masked_select(x, mask):
+    """The elements of x where the mask holds, as a vector."""
+    if x.shape != mask.shape:
+        shape = (_core.full(x.shape, 0, mask.dtype) | mask).shape
+        x, mask = broadcast_to(x, shape), broadcast_to(mask, shape)
+    return getitem(x, mask)
+
+
+def flip(x, dims):
+    """x with the given dims reversed; a copy."""
+    from .creation import arange
+
+    for d in (dims,) if isinstance(dims, int) else dims:
+        at = _dim("flip", d, x)
+        x = index_select_op(x, at, (x.shape[at] - 1) - arange(x.shape[at]))
+    return x
+
+
+def roll(x, shifts, dims=None):
+    """x rolled along dims; what leaves at one end comes in at the other."""
+    from .shape import cat
+
+    if dims is None:
+        return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
+    pairs = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims, strict=True))
+    for shift, d in pairs:
+        at = _dim("roll", d, x)
+        size = x.shape[at]
+        if size and shift % size:
+            cut = size - shift % size
+            x = cat([narrow(x, at, cut, size - cut), narrow(x, at, 0, cut)], at)
+    return x
+
+
+# --- scatter: the reverse of gather, on the flattened tensor
+def _scatter_positions(name, x, dim, positions, source):
+    at = _dim(name, dim, x) if x.ndim else 0
+    where = _long(positions)
+    if where.ndim != x.ndim:
+        raise RuntimeError(f"{name}: the index of shape {where.shape} must have as many dims as the tensor of shape {x.shape}")
+    for d in range(x.ndim):
+        if where.shape[d] > source.shape[d] or (d != at and where.shape[d] > x.shape[d]):
+            raise RuntimeError(
+                f"{name}: index of shape {where.shape} does not fit tensor {x.shape} and source {source.shape} in dim {d}"
+            )
+    window = tuple(slice(0, size) for size in where.shape)
+    used = index(source, window) if source.shape != where.shape else source
+    if x.ndim == 0:
+        return reshape_op(where, (-1,)), reshape_op(used, (-1,))
+    return reshape_op(_flat_positions(where, x.shape, at), (-1,)), reshape_op(used, (-1,))
+
+
+def scatter_add(x, dim, index, src):
+    """x with src added where the index points: out[index[i][j]][j] += src[i][j] for dim 0. Adds in order (deterministic)."""
+    flat, values = _scatter_positions("scatter_add", x, dim, index, src)
+    return x + reshape_op(index_add_op(values, 0, flat, x.numel()), x.shape)
+
+
+def scatter(x, dim, index, src=None, *, value=None):
+    """x with src (a tensor, or one number) written where the index points; of equal places the last one stays."""
+    return scatter_(x.clone(), dim, index, src, value=value)
+
+
+def scatter_(x, dim, index, src=None, *, value=None):
+    """`scatter` in place."""
+    src = value if src is None else src
+    if not isinstance(src, _core.TensorBase):
+        src = _core.full(index.shape, src, x.dtype)
+    flat, values = _scatter_positions("scatter_", x, dim, index, src)
+    whole = x.view(-1) if x.is_contiguous() else reshape_op(x, (-1,)).clone()
+    index_copy_(whole, 0, flat, values)
+    if not x.is_contiguous():
+        copy_(x, reshape_op(whole, x.shape))
+    return x
+
+
+def scatter_add_(x, dim, index, src):
+    """`scatter_add` in place."""
+    return copy_(x, scatter_add(x, dim, index, src))

@@ -1,0 +1,242 @@
+"""Reductions and their gradient rules.
+
+``dim`` is an int, a tuple of ints or None (all dims); NumPy's names ``axis`` and ``keepdims`` are accepted too.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .. import _core
+from ..autograd.op import op
+from .elementwise import abs as abs_
+from .elementwise import cast, div, exp, log, sqrt, square, where
+
+
+def _restored(dy, x_shape, dim, keepdim):
+    """dy with the reduced dims back as size 1."""
+    if keepdim or dim is None or dim == () or not x_shape:
+        return dy
+    dims = (dim,) if isinstance(dim, int) else dim
+    reduced = {d % len(x_shape) for d in dims}
+    return dy.reshape(tuple(1 if i in reduced else size for i, size in enumerate(x_shape)))
+
+
+def _spread(dy, x_shape, dim, keepdim):
+    return _restored(dy, x_shape, dim, keepdim).expand(x_shape)
+
+
+def _count(x_shape, dim):
+    if dim is None or dim == () or not x_shape:
+        dims = range(len(x_shape))
+    else:
+        dims = (dim,) if isinstance(dim, int) else dim
+    n = 1
+    for d in dims:
+        n *= x_shape[d] if x_shape else 1
+    return n
+
+
+sum_op = op(_core.sum).backward(x=lambda dy, x_shape, dim, keepdim: _spread(dy, x_shape, dim, keepdim))
+mean_op = op(_core.mean).backward(
+    x=lambda dy, x_shape, dim, keepdim: _spread(dy / float(_count(x_shape, dim)), x_shape, dim, keepdim)
+)
+
+
+def _extreme_dx(dy, x, dim, keepdim, out):
+    """Elements that equal the extreme share the gradient."""
+    chosen = cast(x == _restored(out, x.shape, dim, keepdim), dy.dtype)
+    count = _core.sum(chosen, dim, True)
+    return chosen * (_restored(dy, x.shape, dim, keepdim) / count)
+
+
+amax_op = op(_core.max, name="amax").backward(x=_extreme_dx)
+amin_op = op(_core.min, name="amin").backward(x=_extreme_dx)
+argmax_op, argmin_op, any_op, all_op = map(op, (_core.argmax, _core.argmin, _core.any, _core.all))
+
+
+def _prod_dx(dy, x, dim, keepdim):
+    if bool(all_op(x, None, False)):
+        return _restored(dy, x.shape, dim, keepdim) * (_restored(prod_op(x, dim, keepdim), x.shape, dim, keepdim) / x)
+    return _restored(dy, x.shape, dim, keepdim) * _products_of_others(x, dim)
+
+
+def _products_of_others(x, dim):
+    """For every element the product of the others, right also where elements are zero: x / out would lose that gradient.
+    Takes n times the memory of x, n elements being multiplied."""
+    from .creation import eye
+    from .shape import permute_op, reshape_op, unsqueeze
+
+    if x.ndim == 0:
+        return _core.full((), 1, x.dtype)
+    dims = range(x.ndim) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
+    reduced = sorted({d % x.ndim for d in dims})
+    order = tuple(d for d in range(x.ndim) if d not in reduced) + tuple(reduced)
+    moved = permute_op(x, order)
+    rows = reshape_op(moved, (*moved.shape[: x.ndim - len(reduced)], -1)) if x.numel() else moved
+    n = rows.shape[-1]
+    others = prod_op(where(eye(n) == 1, 1.0, unsqueeze(rows, -2)), -1, False)  # (..., n, n) to (..., n)
+    back = tuple(order.index(d) for d in range(x.ndim))
+    return permute_op(reshape_op(others, moved.shape), back)
+
+
+prod_op = op(_core.prod).backward(x=_prod_dx)
+
+
+def _arguments(dim, keepdim, axis, keepdims):
+    """PyTorch accepts NumPy's names as well."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
+    return (tuple(dim) if isinstance(dim, list) else dim), keepdim
+
+
+def sum(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+    """Sum over dims; integers and bools add up in int64. Long sums use a fixed tree, the same for any number of threads."""
+    if dtype is not None and x.dtype is not dtype:
+        x = cast(x, dtype)
+    if axis is not None or keepdims is not None or type(dim) is list:
+        dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    return sum_op(x, dim, keepdim)
+
+
+def mean(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+    """Arithmetic mean over dims of a floating tensor."""
+    if dtype is not None and x.dtype is not dtype:
+        x = cast(x, dtype)
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    return mean_op(x, dim, keepdim)
+
+
+def prod(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+    """Product over dims."""
+    if dtype is not None and x.dtype is not dtype:
+        x = cast(x, dtype)
+    return prod_op(x, *_arguments(dim, keepdim, axis, keepdims))
+
+
+def amax(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """Largest value over dims; equal elements share the gradient. NaN wins."""
+    return amax_op(x, *_arguments(dim, keepdim, axis, keepdims))
+
+
+def amin(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """Smallest value over dims; equal elements share the gradient. NaN wins."""
+    return amin_op(x, *_arguments(dim, keepdim, axis, keepdims))
+
+
+class ValuesIndices(NamedTuple):
+    """What a reduction over one dim gives: the values and where they were."""
+
+    values: object
+    indices: object
+
+
+def _extreme(name, x, other, keepdim, best, arg_best, elementwise):
+    from .index import gather
+
+    if other is None:
+        return best(x, None, False)
+    if isinstance(other, _core.TensorBase):
+        return elementwise(x, other)
+    if isinstance(other, bool) or not isinstance(other, int):
+        raise TypeError(f"{name}: dim must be an int, got {type(other).__name__}; use a{name} for several dims")
+    indices = arg_best(x, other, True)
+    values = gather(x, other, indices)
+    if not keepdim and x.ndim:
+        values, indices = values.squeeze(other), indices.squeeze(other)
+    return ValuesIndices(values, indices)
+
+
+def max(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """max(x): the largest element. max(x, dim): (values, indices) along a dim. max(x, y): the larger, elementwise."""
+    from .elementwise import maximum
+
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    return _extreme("max", x, dim, keepdim, amax_op, argmax_op, maximum)
+
+
+def min(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """min(x): the smallest element. min(x, dim): (values, indices) along a dim. min(x, y): the smaller, elementwise."""
+    from .elementwise import minimum
+
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    return _extreme("min", x, dim, keepdim, amin_op, argmin_op, minimum)
+
+
+def argmax(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """Position of the largest element along a dim (of the flattened tensor if dim is None), the first of equals."""
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    return argmax_op(x, dim, keepdim)
+
+
+def argmin(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """Position of the smallest element along a dim (of the flattened tensor if dim is None), the first of equals."""
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    return argmin_op(x, dim, keepdim)
+
+
+def any(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """True where some element is non-zero."""
+    return any_op(x, *_arguments(dim, keepdim, axis, keepdims))
+
+
+def all(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """True where every element is non-zero."""
+    return all_op(x, *_arguments(dim, keepdim, axis, keepdims))
+
+
+def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
+    """Variance over dims, in two passes: sum((x - mean)^2) / (n - correction)."""
+    if isinstance(dim, bool):  # var(unbiased)
+        dim, unbiased = None, dim
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    if unbiased is not None:
+        correction = int(unbiased)
+    deviations = square(x - mean_op(x, dim, True))
+    n = _count(x.shape, dim) - correction
+    if n <= 0:
+        return div(sum_op(deviations, dim, keepdim), 0.0)
+    return sum_op(deviations, dim, keepdim) / float(n)
+
+
+def std(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
+    """Standard deviation over dims: the square root of `var`."""
+    return sqrt(var(x, dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims))
+
+
+def logsumexp(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """log(sum(exp(x))) over dims, safe for large x."""
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    largest = amax_op(x.detach(), dim, True)
+    shift = where(abs_(largest) == float("inf"), 0.0, largest)
+    out = log(sum_op(exp(x - shift), dim, True)) + shift
+    return out if keepdim else out.reshape(sum_op(x.detach(), dim, False).shape)
+
+
+def _norm_dx(dy, x, dim, keepdim, out):
+    """x / |x|, and zero at the origin (a subgradient), as in PyTorch."""
+    size = _restored(out, x.shape, dim, keepdim)
+    return x * where(size == 0, 0.0, _restored(dy, x.shape, dim, keepdim) / where(size == 0, 1.0, size))
+
+
+norm_op = op(lambda x, dim, keepdim: _core.sqrt(_core.sum(_core.square(x), dim, keepdim)), name="norm").backward(x=_norm_dx)
+
+
+def norm(x, p=2, dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):
+    """The p-norm over dims: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or 'fro'."""
+    if dtype is not None:
+        x = cast(x, dtype)
+    dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
+    if p in ("fro", 2, 2.0, None):
+        return norm_op(x, dim, keepdim)
+    if p == float("inf"):
+        return amax_op(abs_(x), dim, keepdim)
+    if p == float("-inf"):
+        return amin_op(abs_(x), dim, keepdim)
+    if p == 1:
+        return sum_op(abs_(x), dim, keepdim)
+    if p == 0:
+        return sum_op(cast(x != 0, x.dtype), dim, keepdim)
+    return sum_op(abs_(x) ** p, dim, keepdim) ** (1.0 / p)

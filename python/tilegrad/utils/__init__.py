@@ -1,0 +1,1 @@
+"""tilegrad.utils: the data pipeline (`utils.data`)."""

@@ -1,0 +1,206 @@
+"""Losses, distances and one_hot against NumPy."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import tilegrad as tg
+import tilegrad.nn.functional as F
+from tilegrad import nn
+
+
+def t(values, grad=False):
+    tensor = tg.tensor(np.asarray(values, dtype=np.float64))
+    return tensor.requires_grad_() if grad else tensor
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+A = np.array([[0.2, -1.0, 3.0], [0.7, 0.1, -2.0]])
+B = np.array([[1.0, 0.5, 2.5], [-0.3, 0.1, 2.0]])
+P = np.array([[0.1, 0.9, 0.5], [0.0, 1.0, 0.3]])
+Y = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 0.2]])
+D = np.abs(A - B)
+
+
+def bce(p, y):
+    with np.errstate(divide="ignore"):
+        return -(y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log(1 - p), -100))
+
+
+LOSSES = {
+    "MSELoss": (nn.MSELoss, {}, A, B, (A - B) ** 2),
+    "L1Loss": (nn.L1Loss, {}, A, B, D),
+    "SmoothL1Loss": (nn.SmoothL1Loss, {"beta": 0.6}, A, B, np.where(D < 0.6, D**2 / 1.2, D - 0.3)),
+    "HuberLoss": (nn.HuberLoss, {"delta": 0.6}, A, B, np.where(D <= 0.6, D**2 / 2, 0.6 * (D - 0.3))),
+    "BCELoss": (nn.BCELoss, {}, P, Y, bce(P, Y)),
+    "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss, {}, A, Y, bce(sigmoid(A), Y)),
+    "SoftMarginLoss": (nn.SoftMarginLoss, {}, A, np.sign(B), np.log1p(np.exp(-np.sign(B) * A))),
+    "HingeEmbeddingLoss": (nn.HingeEmbeddingLoss, {}, A, np.sign(B), np.where(B > 0, A, np.maximum(0, 1 - A))),
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_elementwise_losses(name, reduction):
+    make, options, x, y, expected = LOSSES[name]
+    x = t(x, grad=True)
+    loss = make(reduction=reduction, **options)(x, t(y))
+    expected = {"none": expected, "mean": expected.mean(), "sum": expected.sum()}[reduction]
+    np.testing.assert_allclose(loss.detach().numpy(), expected, rtol=1e-6)
+    loss.sum().backward()
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_nll_and_cross_entropy():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    target = np.array([0, 2, 1, -100, 2])
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    w = np.array([1.0, 2.0, 0.5])
+    kept = target >= 0
+    each = np.where(kept, -w[np.where(kept, target, 0)] * log_p[np.arange(5), np.where(kept, target, 0)], 0)
+    weight, labels = t(w), tg.tensor(target)
+    for reduction, expected in (("none", each), ("sum", each.sum()), ("mean", each.sum() / w[target[kept]].sum())):
+        nll = nn.NLLLoss(weight, reduction=reduction)(t(log_p), labels)
+        ce = nn.CrossEntropyLoss(weight, reduction=reduction)(t(logits), labels)
+        np.testing.assert_allclose(nll.numpy(), expected, rtol=1e-9)
+        np.testing.assert_allclose(ce.numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(F.nll_loss(t(log_p[0]), tg.tensor(1)).item(), -log_p[0, 1])
+    deep = t(np.moveaxis(log_p.reshape(5, 1, 3), 2, 1))  # (5, 3, 1)
+    np.testing.assert_allclose(F.nll_loss(deep, labels.reshape(5, 1), weight).item(), each.sum() / w[target[kept]].sum())
+    x = t(logits[:1], grad=True)
+    F.cross_entropy(x, tg.tensor([2])).backward()  # the gradient is p - y (D15)
+    np.testing.assert_allclose(x.grad.numpy()[0], np.exp(log_p[0]) - np.array([0, 0, 1]), rtol=1e-6)
+    assert list(nn.CrossEntropyLoss(weight).state_dict()) == ["weight"] and nn.CrossEntropyLoss().state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: F.mse_loss(tg.ones(1), tg.ones(1), reduction="avg"), ValueError, "avg is not a valid value for reduction"),
+        (lambda: F.nll_loss(tg.ones(2, 3), tg.tensor([0, 3])), IndexError, "Target 3 is out of bounds for 3 classes"),
+        (lambda: F.nll_loss(tg.ones(2, 3), tg.tensor([0])), ValueError, r"Expected target size \(2,\), got \(1,\)"),
+        (
+            lambda: F.nll_loss(tg.ones(2, 3), tg.ones(2)),
+            RuntimeError,
+            "expected an int64 target of class indexes, got tilegrad.float32",
+        ),
+        (lambda: F.nll_loss(tg.ones(2, 3), tg.tensor([0, 1]), tg.ones(2)), RuntimeError, "for all 3 classes or no classes"),
+        (
+            lambda: F.binary_cross_entropy(tg.ones(2) * 2, tg.ones(2)),
+            RuntimeError,
+            "should be between 0 and 1; apply a sigmoid",
+        ),
+        (lambda: F.binary_cross_entropy(tg.ones(2), tg.ones(3)), ValueError, r"target size \(\(3,\)\) that is different"),
+        (lambda: F.binary_cross_entropy_with_logits(tg.ones(2), tg.ones(3)), ValueError, "must be the same as input size"),
+        (
+            lambda: F.smooth_l1_loss(tg.ones(1), tg.ones(1), beta=-1.0),
+            RuntimeError,
+            "does not support negative values for beta",
+        ),
+        (lambda: F.huber_loss(tg.ones(1), tg.ones(1), delta=0.0), RuntimeError, "non-positive values for delta"),
+        (lambda: nn.MultiMarginLoss(p=3), ValueError, "only p == 1 and p == 2 supported, got 3"),
+        (lambda: nn.TripletMarginLoss(margin=0), ValueError, "margin to be greater than 0, got 0"),
+        (lambda: F.one_hot(tg.ones(2)), RuntimeError, "one_hot is only applicable to index tensor of type int64"),
+        (lambda: F.one_hot(tg.tensor([3]), 2), RuntimeError, "Class values must be smaller than num_classes, got 3"),
+        (lambda: F.one_hot(tg.tensor([-1])), RuntimeError, "Class values must be non-negative, got -1"),
+    ],
+)
+def test_functional_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_warnings_of_losses():
+    with pytest.warns(UserWarning, match=r"Using a target size \(\(2,\)\) that is different to the input size \(\(2, 1\)\)"):
+        assert F.mse_loss(tg.ones(2, 1), tg.zeros(2)).item() == 1.0
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated, please use reduction='sum'"):
+        assert F.mse_loss(tg.ones(2), tg.zeros(2), size_average=False).item() == 2.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        F.mse_loss(tg.ones(2), tg.zeros(2))
+
+
+def test_bce_extremes_and_zero_logits():
+    p = tg.tensor([0.0, 1.0, 0.0, 1.0], requires_grad=True)
+    loss = F.binary_cross_entropy(p, tg.tensor([0.0, 1.0, 1.0, 0.0]), reduction="none")
+    np.testing.assert_allclose(loss.detach().numpy(), [0, 0, 100, 100], atol=1e-5)
+    loss.sum().backward()
+    assert np.isfinite(p.grad.numpy()).all()
+    z = tg.tensor([0.0, 200.0, -200.0], requires_grad=True)
+    loss = F.binary_cross_entropy_with_logits(z, tg.tensor([1.0, 0.0, 1.0]), reduction="none")
+    np.testing.assert_allclose(loss.detach().numpy(), [math.log(2), 200, 200], rtol=1e-6)
+    loss.sum().backward()
+    np.testing.assert_allclose(z.grad.numpy(), [-0.5, 1, -1], rtol=1e-6)  # sigmoid(z) - y, also at 0
+    weighted = F.binary_cross_entropy_with_logits(t(A), t(Y), pos_weight=t([2.0, 1.0, 3.0]), reduction="none")
+    pos = np.array([2.0, 1.0, 3.0])
+    np.testing.assert_allclose(weighted.numpy(), -(pos * Y * np.log(sigmoid(A)) + (1 - Y) * np.log(1 - sigmoid(A))), rtol=1e-6)
+
+
+def test_kl_div():
+    q, p = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]), np.array([[0.0, 0.5, 0.5], [0.3, 0.3, 0.4]])
+    each = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - np.log(q)), 0)
+    np.testing.assert_allclose(F.kl_div(t(np.log(q)), t(p), reduction="batchmean").item(), each.sum() / 2)
+    np.testing.assert_allclose(nn.KLDivLoss(reduction="none")(t(np.log(q)), t(p)).numpy(), each, atol=1e-12)
+    with pytest.warns(UserWarning, match="'batchmean' divides"):
+        F.kl_div(t(np.log(q)), t(p))
+
+
+def test_margin_losses_and_distances():
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=(4, 3)) for _ in range(3))
+    cos = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    np.testing.assert_allclose(nn.CosineSimilarity()(t(a), t(b)).numpy(), cos)
+    assert F.cosine_similarity(tg.zeros(1, 3), tg.ones(1, 3)).item() == 0.0
+    np.testing.assert_allclose(nn.PairwiseDistance()(t(a), t(b)).numpy(), np.linalg.norm(a - b + 1e-6, axis=1))
+    np.testing.assert_allclose(F.normalize(t(a)).numpy(), a / np.linalg.norm(a, axis=1, keepdims=True))
+    assert float(F.normalize(tg.zeros(1, 3)).abs().sum()) == 0.0
+    y = np.array([1.0, -1.0, 1.0, -1.0])
+    np.testing.assert_allclose(
+        nn.CosineEmbeddingLoss(reduction="none")(t(a), t(b), t(y)).numpy(), np.where(y > 0, 1 - cos, np.maximum(0, cos))
+    )
+    np.testing.assert_allclose(
+        nn.MarginRankingLoss(0.5)(t(a[:, 0]), t(b[:, 0]), t(y)).item(), np.maximum(0, -y * (a[:, 0] - b[:, 0]) + 0.5).mean()
+    )
+    near, far = np.linalg.norm(a - b + 1e-6, axis=1), np.linalg.norm(a - c + 1e-6, axis=1)
+    np.testing.assert_allclose(nn.TripletMarginLoss()(t(a), t(b), t(c)).item(), np.maximum(0, near - far + 1).mean())
+    labels = np.array([0, 2, 1, 1])
+    hinge = np.maximum(0, 1 - a[np.arange(4), labels][:, None] + a)
+    hinge[np.arange(4), labels] = 0
+    np.testing.assert_allclose(nn.MultiMarginLoss()(t(a), tg.tensor(labels)).item(), hinge.sum(1).mean() / 3)
+
+
+def test_one_hot():
+    assert F.one_hot(tg.tensor([[0, 2], [1, 1]])).tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [0, 1, 0]]]
+    out = F.one_hot(tg.tensor([1]), num_classes=4)
+    assert out.tolist() == [[0, 1, 0, 0]] and out.dtype == tg.int64
+    assert F.one_hot(tg.zeros(0, dtype=tg.int64), 3).shape == (0, 3)
+
+
+SMOOTH = [
+    lambda x: F.cross_entropy(x, tg.tensor([0, 2])),
+    lambda x: F.binary_cross_entropy_with_logits(x, t(np.full((2, 3), 0.3))),
+    lambda x: F.binary_cross_entropy(x.sigmoid(), t(np.full((2, 3), 0.3))),
+    lambda x: F.mse_loss(x, t(np.ones((2, 3)))),
+    lambda x: F.kl_div(F.log_softmax(x, 1), t(np.full((2, 3), 1 / 3)), reduction="sum"),
+    lambda x: F.cosine_similarity(x, t(B)).sum(),
+    lambda x: F.normalize(x).sum(),
+    lambda x: F.nll_loss(F.log_softmax(x, 1), tg.tensor([1, 1]), t([1.0, 2.0, 3.0])),
+    lambda x: F.mish(x).sum() + F.elu(x).sum() + F.gelu(x).sum() + F.silu(x).sum() + F.softplus(x, 2.0, 5.0).sum(),
+]
+
+
+@pytest.mark.parametrize("function", SMOOTH)
+def test_gradients_of_order_one_and_two(function):
+    x = t(A, grad=True)
+    assert tg.autograd.gradcheck(function, (x,)) and tg.autograd.gradgradcheck(function, (x,))
