@@ -40,9 +40,7 @@ template <> struct Native<double> {
   TG_INLINE static Register floor(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register ceil(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register trunc(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
-  TG_INLINE static Register round(Register v) {
-    return _mm512_roundscale_pd(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
+  TG_INLINE static Register round(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   TG_INLINE static Register scale(Register v, Register n) { return _mm512_scalef_pd(v, n); }  // v * 2^n
 
@@ -97,9 +95,7 @@ template <> struct Native<float> {
   TG_INLINE static Register floor(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register ceil(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register trunc(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
-  TG_INLINE static Register round(Register v) {
-    return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
+  TG_INLINE static Register round(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   TG_INLINE static Register scale(Register v, Register n) { return _mm512_scalef_ps(v, n); }  // v * 2^n
 
