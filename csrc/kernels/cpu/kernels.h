@@ -12,8 +12,8 @@ namespace lower = avx512;
 namespace lower = avx2;
 #elif defined(TG_ISA_avx2)
 namespace lower = baseline;
-#else
-namespace lower { const KernelTable& table(); }  // there is none: never called
+#else  // there is none: never called
+namespace lower { const KernelTable& table(); }
 #endif
 
 enum class Level { baseline, avx2, avx512, avx512_bf16 };

@@ -22,10 +22,10 @@ namespace tg::TG_ISA {
 // What all rows of one call share.
 template <class S> struct Classes {
   using T = Compute<S>;
-  const S* weight;     // null: all 1
-  int64_t count;       // C
-  T hard, soft;        // 1 - s, s/C
-  T soft_weight_sum;   // s/C sum_c w[c]
+  const S* weight;    // null: all 1
+  int64_t count;      // C
+  T hard, soft;       // 1 - s, s/C
+  T soft_weight_sum;  // s/C sum_c w[c]
 
   explicit Classes(const CrossEntropy& loss) : weight(static_cast<const S*>(loss.weight)), count(loss.logits.cols) {
     hard = T(1 - loss.label_smoothing);

@@ -42,8 +42,8 @@ struct Division {
 static void fold_batch(Matmul& m) {
   while (m.batch_ndim > 0) {
     const int d = m.batch_ndim - 1;
-    const bool joined = m.b_strides[d] == 0 && m.a_strides[d] == m.a.rows * m.a.row_stride &&
-                        m.c_strides[d] == m.c.rows * m.c.row_stride;
+    const bool joined =
+        m.b_strides[d] == 0 && m.a_strides[d] == m.a.rows * m.a.row_stride && m.c_strides[d] == m.c.rows * m.c.row_stride;
     if (!joined && m.batch_shape[d] != 1) return;
     if (m.batch_shape[d] != 1) {
       m.a.rows *= m.batch_shape[d];
@@ -181,8 +181,8 @@ template <class S> static Status multiply_integers(const Launch& launch, const M
 template <class S> inline constexpr bool is_floating_type = is_floating(dtype_of<S>);
 // What this instruction set does no better than the next lower one is not compiled again but handed on.
 template <class S>
-inline constexpr bool gains = level == Level::baseline ||
-                              (level == Level::avx512_bf16 ? dtype_of<S> == DType::bf16 : is_floating_type<S>);
+inline constexpr bool gains =
+    level == Level::baseline || (level == Level::avx512_bf16 ? dtype_of<S> == DType::bf16 : is_floating_type<S>);
 
 template <class S> [[gnu::noinline]] static Status multiply(const Launch& launch, const Matmul& m) {
   if constexpr (dtype_of<S> == DType::b8) return {Status::missing};

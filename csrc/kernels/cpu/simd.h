@@ -66,10 +66,10 @@ TG_INLINE bf16 to_bf16(float x) {
 TG_INLINE f16 to_f16(float x) {
   const uint32_t sign = bits_of(x) & 0x80000000u, b = bits_of(x) ^ sign;
   uint32_t half;
-  if (b > 0x7f800000u) half = 0x7e00;                                         // NaN
-  else if (b >= 0x47800000u) half = 0x7c00;                                   // 65536 and more
+  if (b > 0x7f800000u) half = 0x7e00;                                                 // NaN
+  else if (b >= 0x47800000u) half = 0x7c00;                                           // 65536 and more
   else if (b < 0x38800000u) half = bits_of(float_from_bits(b) + 0.5f) - 0x3f000000u;  // denormal: let the addition round
-  else half = (b - 0x38000000u + 0xfff + (b >> 13 & 1)) >> 13;                // 65520 and more carry over into infinity
+  else half = (b - 0x38000000u + 0xfff + (b >> 13 & 1)) >> 13;                        // 65520 and more carry over into infinity
   return {uint16_t(half | sign >> 16)};
 }
 
@@ -85,7 +85,11 @@ template <class T> struct Vec {
 
   Vec() = default;
   TG_INLINE explicit Vec(T x) : v(N::broadcast(x)) {}
-  TG_INLINE static Vec raw(Register r) { Vec out; out.v = r; return out; }
+  TG_INLINE static Vec raw(Register r) {
+    Vec out;
+    out.v = r;
+    return out;
+  }
   TG_INLINE static Vec broadcast(T x) { return Vec(x); }
 
   // Memory need not be aligned. The forms with n touch the first n lanes only (0 <= n; n >= width means all).
@@ -110,10 +114,10 @@ template <class T> struct Vec {
   TG_INLINE friend Vec operator*(Vec a, Vec b) { return raw(a.v * b.v); }
   TG_INLINE friend Vec operator/(Vec a, Vec b) { return raw(a.v / b.v); }
   TG_INLINE friend Vec operator-(Vec a) { return from_bits(a.bits() ^ sign_bit()); }
-  TG_INLINE Vec& operator+=(Vec b) { v += b.v; return *this; }
-  TG_INLINE Vec& operator-=(Vec b) { v -= b.v; return *this; }
-  TG_INLINE Vec& operator*=(Vec b) { v *= b.v; return *this; }
-  TG_INLINE Vec& operator/=(Vec b) { v /= b.v; return *this; }
+  TG_INLINE Vec& operator+=(Vec b) { return *this = *this + b; }
+  TG_INLINE Vec& operator-=(Vec b) { return *this = *this - b; }
+  TG_INLINE Vec& operator*=(Vec b) { return *this = *this * b; }
+  TG_INLINE Vec& operator/=(Vec b) { return *this = *this / b; }
 
   TG_INLINE friend Mask<T> operator<(Vec a, Vec b) { return {N::less(a.v, b.v)}; }
   TG_INLINE friend Mask<T> operator<=(Vec a, Vec b) { return {N::less_equal(a.v, b.v)}; }
@@ -238,8 +242,6 @@ template <class T> template <class H> struct Vec<T>::N16 {
 // The lower and the upper half of the lanes as doubles, and back.
 TG_INLINE Vec<double> widen_low(Vec<float> a) { return Vec<double>::raw(Native<float>::widen_low(a.v)); }
 TG_INLINE Vec<double> widen_high(Vec<float> a) { return Vec<double>::raw(Native<float>::widen_high(a.v)); }
-TG_INLINE Vec<float> narrow(Vec<double> low, Vec<double> high) {
-  return Vec<float>::raw(Native<float>::narrow(low.v, high.v));
-}
+TG_INLINE Vec<float> narrow(Vec<double> low, Vec<double> high) { return Vec<float>::raw(Native<float>::narrow(low.v, high.v)); }
 
 }  // namespace tg::TG_ISA

@@ -121,11 +121,13 @@ template <> struct Native<float> {
   TG_INLINE static Register from_f16(Half h) { return _mm256_cvtph_ps((__m128i)h); }
   TG_INLINE static Half load16(const void* p, int64_t n) {
     Half h{};
-    for (int i = 0; i < width; ++i) if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
+    for (int i = 0; i < width; ++i)
+      if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
     return h;
   }
   TG_INLINE static void store16(void* p, int64_t n, Half h) {
-    for (int i = 0; i < width; ++i) if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
+    for (int i = 0; i < width; ++i)
+      if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
   }
   TG_INLINE static Half to_f16(Register v) { return (Half)_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 

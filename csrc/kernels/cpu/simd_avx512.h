@@ -1,11 +1,15 @@
 // Native<T> for AVX-512 (F, VL, BW and DQ): 64-byte registers, masks in mask registers (one bit per lane).
 #pragma once
 // gcc 12 warns about the deliberately undefined registers inside its own AVX-512 header (gcc bug 105593).
+#ifdef __clang__
+#include <immintrin.h>
+#else
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
+#endif
 
 #include <cstdint>
 
@@ -36,9 +40,7 @@ template <> struct Native<double> {
   TG_INLINE static Register floor(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register ceil(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register trunc(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
-  TG_INLINE static Register round(Register v) {
-    return _mm512_roundscale_pd(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
+  TG_INLINE static Register round(Register v) { return _mm512_roundscale_pd(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   TG_INLINE static Register scale(Register v, Register n) { return _mm512_scalef_pd(v, n); }  // v * 2^n
 
@@ -93,9 +95,7 @@ template <> struct Native<float> {
   TG_INLINE static Register floor(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register ceil(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
   TG_INLINE static Register trunc(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
-  TG_INLINE static Register round(Register v) {
-    return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
+  TG_INLINE static Register round(Register v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   TG_INLINE static Register scale(Register v, Register n) { return _mm512_scalef_ps(v, n); }  // v * 2^n
 

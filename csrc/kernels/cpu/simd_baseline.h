@@ -28,11 +28,15 @@ template <class T, class I, class U> struct NativeBase {
   }
   TG_INLINE static Register load(const T* p, int64_t n, T fill) {
     Register v = broadcast(fill);
-    for (int i = 0; i < width; ++i) if (i < n) v[i] = p[i];
+    for (int i = 0; i < width; ++i)
+      if (i < n) v[i] = p[i];
     return v;
   }
   TG_INLINE static void store(T* p, Register v) { __builtin_memcpy(p, &v, sizeof v); }
-  TG_INLINE static void store(T* p, int64_t n, Register v) { for (int i = 0; i < width; ++i) if (i < n) p[i] = v[i]; }
+  TG_INLINE static void store(T* p, int64_t n, Register v) {
+    for (int i = 0; i < width; ++i)
+      if (i < n) p[i] = v[i];
+  }
 
   TG_INLINE static Register fma(Register a, Register b, Register c) { return a * b + c; }
   TG_INLINE static Register max_or_second(Register a, Register b) { return a > b ? a : b; }
@@ -42,9 +46,7 @@ template <class T, class I, class U> struct NativeBase {
   TG_INLINE static Mask less_equal(Register a, Register b) { return a <= b; }
   TG_INLINE static Mask equal(Register a, Register b) { return a == b; }
   TG_INLINE static Mask not_equal(Register a, Register b) { return a != b; }
-  TG_INLINE static Register select(Mask m, Register a, Register b) {
-    return (Register)((m & (Mask)a) | (~m & (Mask)b));
-  }
+  TG_INLINE static Register select(Mask m, Register a, Register b) { return (Register)((m & (Mask)a) | (~m & (Mask)b)); }
   TG_INLINE static Mask mask_and(Mask a, Mask b) { return a & b; }
   TG_INLINE static Mask mask_or(Mask a, Mask b) { return a | b; }
   TG_INLINE static Mask mask_not(Mask a) { return ~a; }
@@ -95,11 +97,21 @@ template <> struct Native<float> : NativeBase<float, int32_t, uint32_t> {
   TG_INLINE static Register round(Register v) { return _mm_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 #else
   template <class F> TG_INLINE static Register map(Register v, F f) { return Register{f(v[0]), f(v[1]), f(v[2]), f(v[3])}; }
-  TG_INLINE static Register sqrt(Register v) { return map(v, [](float x) { return __builtin_sqrtf(x); }); }
-  TG_INLINE static Register floor(Register v) { return map(v, [](float x) { return __builtin_floorf(x); }); }
-  TG_INLINE static Register ceil(Register v) { return map(v, [](float x) { return __builtin_ceilf(x); }); }
-  TG_INLINE static Register trunc(Register v) { return map(v, [](float x) { return __builtin_truncf(x); }); }
-  TG_INLINE static Register round(Register v) { return map(v, [](float x) { return __builtin_rintf(x); }); }
+  TG_INLINE static Register sqrt(Register v) {
+    return map(v, [](float x) { return __builtin_sqrtf(x); });
+  }
+  TG_INLINE static Register floor(Register v) {
+    return map(v, [](float x) { return __builtin_floorf(x); });
+  }
+  TG_INLINE static Register ceil(Register v) {
+    return map(v, [](float x) { return __builtin_ceilf(x); });
+  }
+  TG_INLINE static Register trunc(Register v) {
+    return map(v, [](float x) { return __builtin_truncf(x); });
+  }
+  TG_INLINE static Register round(Register v) {
+    return map(v, [](float x) { return __builtin_rintf(x); });
+  }
 #endif
   using Double = Native<double>::Register;
   TG_INLINE static Double widen_low(Register v) { return Double{v[0], v[1]}; }
@@ -118,11 +130,13 @@ template <> struct Native<float> : NativeBase<float, int32_t, uint32_t> {
   }
   TG_INLINE static Half load16(const void* p, int64_t n) {
     Half h{};
-    for (int i = 0; i < width; ++i) if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
+    for (int i = 0; i < width; ++i)
+      if (i < n) h[i] = static_cast<const bf16*>(p)[i].bits;
     return h;
   }
   TG_INLINE static void store16(void* p, int64_t n, Half h) {
-    for (int i = 0; i < width; ++i) if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
+    for (int i = 0; i < width; ++i)
+      if (i < n) static_cast<bf16*>(p)[i].bits = h[i];
   }
   TG_INLINE static Half to_f16(Register v) {
     const Int b = (Int)v & 0x7fffffff, sign = ((Int)v >> 16) & 0x8000;

@@ -50,11 +50,15 @@ template <class T> TG_INLINE Vec<T> power_of_two(Vec<T> n) {
   using F = Format<T>;
   return Vec<T>::from_bits((n + Vec<T>(F::integer_in_mantissa + F::exponent_bias)).bits() << F::mantissa_bits);
 }
-// x * 2^n, rounded once, for any integer n that exp can meet (2^n itself may lie outside the range).
+// x * 2^n for 1/2 < x < 2, rounded once, for any integer n that exp can meet (2^n itself may lie outside the range).
 template <class T> TG_INLINE Vec<T> scale(Vec<T> x, Vec<T> n) {
   if constexpr (requires { Native<T>::scale(x.v, n.v); }) {
     return Vec<T>::raw(Native<T>::scale(x.v, n.v));
   } else {
+    using F = Format<T>;
+    // Nearly always the result is a normal number: add n to the exponent.
+    if (all(abs(n) < Vec<T>(T(F::exponent_bias - 1)))) [[likely]]
+      return Vec<T>::from_bits(x.bits() + ((n + Vec<T>(F::integer_in_mantissa)).bits() << F::mantissa_bits));
     const Vec<T> half = nearest_integer(n * Vec<T>(T(0.5)));
     return x * power_of_two(half) * power_of_two(n - half);
   }
@@ -71,9 +75,9 @@ template <class T> TG_INLINE ExpParts<T> exp_parts(Vec<T> x) {
   if constexpr (is_float<T>) {
     p = polynomial(r, 0.5000000062f, 0.1666654279f, 0.04166628124f, 0.008366610648f, 0.001394650605f);
   } else {
-    p = polynomial(r, 0.5000000000000006, 0.16666666666666685, 0.041666666666573315, 0.008333333333314548,
-                   0.001388888893248565, 0.0001984126990314307, 2.4801504310916458e-05, 2.7557227840854718e-06,
-                   2.7626382599033596e-07, 2.5114512157183947e-08);
+    p = polynomial(r, 0.5000000000000006, 0.16666666666666685, 0.041666666666573315, 0.008333333333314548, 0.001388888893248565,
+                   0.0001984126990314307, 2.4801504310916458e-05, 2.7557227840854718e-06, 2.7626382599033596e-07,
+                   2.5114512157183947e-08);
   }
   return {n, fma(p, r * r, r)};
 }
@@ -139,8 +143,8 @@ template <class T> TG_INLINE Vec<T> log_rest(Vec<T> f, Vec<T> correction) {
   if constexpr (is_float<T>) {
     p = polynomial(z, 0.6666677672f, 0.3997749562f, 0.2987307222f);
   } else {
-    p = polynomial(z, 0.6666666666666735, 0.39999999999411107, 0.28571428743260424, 0.22222198476132016,
-                   0.18183569735442331, 0.15313903297828368, 0.14797507658605685);
+    p = polynomial(z, 0.6666666666666735, 0.39999999999411107, 0.28571428743260424, 0.22222198476132016, 0.18183569735442331,
+                   0.15313903297828368, 0.14797507658605685);
   }
   return half_square - fma(s, fma(z, p, half_square), correction);
 }
@@ -219,11 +223,13 @@ template <int shift, class T, class Library> TG_INLINE Vec<T> sine(Vec<T> x, con
   const Vec<T> y = select(odd == Vec<T>(T(0)), sin_r, cos_r);
   const Vec<T> result = Vec<T>::from_bits(y.bits() ^ ((number << (is_float<T> ? 30 : 62)) & Vec<T>::sign_bit()));
   const uint32_t large = bits(!(abs(x) <= Vec<T>(T(0x1p20))));
-  if (large == 0) [[likely]] return result;
+  if (large == 0) [[likely]]
+    return result;
   T argument[Vec<T>::width], lanes[Vec<T>::width];
   x.store(argument);
   result.store(lanes);
-  for (int i = 0; i < Vec<T>::width; ++i) if (large >> i & 1) lanes[i] = library(argument[i]);
+  for (int i = 0; i < Vec<T>::width; ++i)
+    if (large >> i & 1) lanes[i] = library(argument[i]);
   return Vec<T>::load(lanes);
 }
 
@@ -256,8 +262,8 @@ template <class T> TG_INLINE Vec<T> atan2(Vec<T> y, Vec<T> x) {
     p = polynomial(z, -0.3333331542f, 0.1999848401f, -0.1424373885f, 0.1059513964f, -0.06081154671f);
   } else {
     p = polynomial(z, -0.33333333333333326, 0.19999999999997933, -0.14285714285413223, 0.11111111089443142,
-                   -0.09090908182735132, 0.07692283501514235, -0.0666623638145471, 0.05877105769216779,
-                   -0.05218891970543752, 0.045053557475228136, -0.0335130888066574, 0.015231448217130615);
+                   -0.09090908182735132, 0.07692283501514235, -0.0666623638145471, 0.05877105769216779, -0.05218891970543752,
+                   0.045053557475228136, -0.0335130888066574, 0.015231448217130615);
   }
   const Mask<T> diagonal = (small == large) & (large > zero);
   const T quarter_pi = T(0.785398163397448309616), rest = T(0.785398163397448309616L - (long double)quarter_pi);
@@ -280,14 +286,13 @@ template <class T> TG_INLINE Vec<T> erf(Vec<T> x) {
     q = polynomial(u, 0.3215854155f, -0.490868799f, 0.1944909709f, -0.009280924506f, -0.01865464501f, -0.0004756424544f,
                    0.003323704309f);
   } else {
-    p = polynomial(z, 0.1283791670955126, -0.3761263890318375, 0.11283791670954851, -0.02686617064507176,
-                   0.005223977624769374, -0.0008548326978056288, 0.00012055331011005047, -1.4925592864668502e-05,
-                   1.6460962211405795e-06, -1.6349909741523295e-07, 1.465708369763907e-08, -1.1362517559117565e-09,
-                   5.939822076529594e-11);
-    q = polynomial(u, 0.17900115118138996, -0.32623356004303733, 0.24560380171233548, -0.15011593650075725,
-                   0.0716658371974106, -0.024392499320212518, 0.004269136358911275, 0.0007077465008490444,
-                   -0.0005970625133745306, 4.5253896653260045e-05, 6.406265096707871e-05, -1.2842913086951557e-05,
-                   -8.006954327105072e-06, 2.006837362567162e-06, 1.264461095291604e-06);
+    p = polynomial(z, 0.1283791670955126, -0.3761263890318375, 0.11283791670954851, -0.02686617064507176, 0.005223977624769374,
+                   -0.0008548326978056288, 0.00012055331011005047, -1.4925592864668502e-05, 1.6460962211405795e-06,
+                   -1.6349909741523295e-07, 1.465708369763907e-08, -1.1362517559117565e-09, 5.939822076529594e-11);
+    q = polynomial(u, 0.17900115118138996, -0.32623356004303733, 0.24560380171233548, -0.15011593650075725, 0.0716658371974106,
+                   -0.024392499320212518, 0.004269136358911275, 0.0007077465008490444, -0.0005970625133745306,
+                   4.5253896653260045e-05, 6.406265096707871e-05, -1.2842913086951557e-05, -8.006954327105072e-06,
+                   2.006837362567162e-06, 1.264461095291604e-06);
   }
   const Vec<T> inner = fma(a, p, a), outer = one - exp(-z) * q;
   return copysign(select(a < one, inner, outer), x);
@@ -299,8 +304,7 @@ template <class T> TG_INLINE Vec<T> erf(Vec<T> x) {
 TG_INLINE Vec<double> pow_magnitude(Vec<double> a, Vec<double> b) { return exp(b * log(abs(a))); }
 TG_INLINE Vec<float> pow(Vec<float> a, Vec<float> b) {
   const Vec<float> zero(0.0f), one(1.0f), infinity(Format<float>::infinity);
-  const Vec<float> magnitude =
-      narrow(pow_magnitude(widen_low(a), widen_low(b)), pow_magnitude(widen_high(a), widen_high(b)));
+  const Vec<float> magnitude = narrow(pow_magnitude(widen_low(a), widen_low(b)), pow_magnitude(widen_high(a), widen_high(b)));
   const Vec<float> half = b * Vec<float>(0.5f);
   const Mask<float> whole = trunc(b) == b, odd = whole & (trunc(half) != half) & (abs(b) < infinity);
   const Mask<float> negative = copysign(one, a) < zero;

@@ -20,36 +20,38 @@
 
 namespace tg::TG_ISA {
 
+// y = e^(x - max) / sum, where the exponentials wait in `kept` (which may be y) for their sum to be known.
+template <class S, class T> TG_INLINE void softmax_row_through(const S* x, S* y, T* kept, Vec<T> high, int64_t cols) {
+  const Vec<T> sum(sum_of<T, 2>(cols, [&](int64_t i, int64_t count) TG_INLINE_LAMBDA {
+    const Vec<T> e = exp(Vec<T>::load(x + i, count, -Format<T>::infinity) - high);
+    e.store(kept + i, count);
+    return e;
+  }));
+  const Vec<T> scale = Vec<T>(T(1)) / sum;
+  for_each_register<T, 4>(cols, [&](int64_t i, int64_t count, int)
+                                    TG_INLINE_LAMBDA { (Vec<T>::load(kept + i, count) * scale).store(y + i, count); });
+}
+
 template <class S> static void softmax_row(const S* x, S* y, int64_t cols) {
   using T = Compute<S>;
   const Vec<T> high(max_of<T>(x, cols));
-  auto exponential = [&](int64_t i, int64_t count) TG_INLINE_LAMBDA {
-    return exp(Vec<T>::load(x + i, count, -Format<T>::infinity) - high);
-  };
   if constexpr (sizeof(S) == sizeof(T)) {
-    const Vec<T> sum(sum_of<T, 2>(cols, [&](int64_t i, int64_t count) TG_INLINE_LAMBDA {
-      const Vec<T> e = exponential(i, count);
-      e.store(y + i, count);
-      return e;
-    }));
-    const Vec<T> scale = Vec<T>(T(1)) / sum;
-    for_each_register<T, 4>(cols, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA {
-      (Vec<T>::load(y + i, count) * scale).store(y + i, count);
-    });
-  } else {  // storing e in 16 bits would round twice: compute it again instead
-    const Vec<T> sum(sum_of<T, 2>(cols, exponential));
-    const Vec<T> scale = Vec<T>(T(1)) / sum;
-    for_each_register<T, 1>(cols, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA {
-      (exponential(i, count) * scale).store(y + i, count);
-    });
+    softmax_row_through<S, T>(x, y, y, high, cols);
+  } else {  // in y they would be rounded to 16 bits
+    T kept[4096];
+    if (cols <= 4096) return softmax_row_through<S, T>(x, y, kept, high, cols);
+    auto exponential = [&](int64_t i, int64_t count)
+                           TG_INLINE_LAMBDA { return exp(Vec<T>::load(x + i, count, -Format<T>::infinity) - high); };
+    const Vec<T> scale = Vec<T>(T(1)) / Vec<T>(sum_of<T, 2>(cols, exponential));
+    for_each_register<T, 1>(
+        cols, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA { (exponential(i, count) * scale).store(y + i, count); });
   }
 }
 
 template <class S> static void softmax_backward_row(const S* y, const S* dy, S* dx, int64_t cols) {
   using T = Compute<S>;
-  const Vec<T> dot(sum_of<T>(cols, [&](int64_t i, int64_t count) TG_INLINE_LAMBDA {
-    return Vec<T>::load(y + i, count) * Vec<T>::load(dy + i, count);
-  }));
+  const Vec<T> dot(sum_of<T>(cols, [&](int64_t i, int64_t count)
+                                       TG_INLINE_LAMBDA { return Vec<T>::load(y + i, count) * Vec<T>::load(dy + i, count); }));
   for_each_register<T, 4>(cols, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA {
     ((Vec<T>::load(dy + i, count) - dot) * Vec<T>::load(y + i, count)).store(dx + i, count);
   });
@@ -62,9 +64,8 @@ template <class S> static void log_softmax_row(const S* x, S* y, int64_t cols) {
     return exp(Vec<T>::load(x + i, count, -Format<T>::infinity) - high);
   });
   const Vec<T> log_sum(log_of(sum));
-  for_each_register<T, 4>(cols, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA {
-    ((Vec<T>::load(x + i, count) - high) - log_sum).store(y + i, count);
-  });
+  for_each_register<T, 4>(cols, [&](int64_t i, int64_t count, int)
+                                    TG_INLINE_LAMBDA { ((Vec<T>::load(x + i, count) - high) - log_sum).store(y + i, count); });
 }
 
 template <class S> static void log_softmax_backward_row(const S* y, const S* dy, S* dx, int64_t cols) {

@@ -15,7 +15,8 @@ static KernelTable lower_table() {
 }
 
 template <class Row, int count> static void take(Row (&rows)[count], Row const (&better)[count]) {
-  for (int i = 0; i < count; ++i) if (better[i]) rows[i] = better[i];
+  for (int i = 0; i < count; ++i)
+    if (better[i]) rows[i] = better[i];
 }
 
 static KernelTable make_table() {

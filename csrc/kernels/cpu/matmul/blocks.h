@@ -19,14 +19,10 @@
 namespace tg::TG_ISA {
 
 // A packed block of b fills half of a common second-level cache: 1 MB where there is AVX-512, 512 KB elsewhere.
-#ifndef TG_BB
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
 inline constexpr int64_t b_block_bytes = 512 << 10;
 #else
 inline constexpr int64_t b_block_bytes = 256 << 10;
-#endif
-#else
-inline constexpr int64_t b_block_bytes = TG_BB << 10;
 #endif
 template <class P> inline constexpr int64_t kc_elements = kc / P::terms;
 template <class P>
@@ -46,13 +42,13 @@ TG_INLINE int64_t balanced(int64_t total, int64_t largest, int64_t unit) {
 
 template <class S> struct Product {
   int64_t M, N, K;
-  Source<S> a;        // element (k, i)
-  Source<S> b;        // element (k, j)
-  S* c;               // element (i, j) at c[i * c_stride + j]
+  Source<S> a;  // element (k, i)
+  Source<S> b;  // element (k, j)
+  S* c;         // element (i, j) at c[i * c_stride + j]
   int64_t c_stride;
   bool c_by_columns;  // ... at c[j * c_stride + i] instead
   bool accumulate;
-  Finish<S> finish;   // for all of c; bias runs along the rows of c as it lies in memory
+  Finish<S> finish;  // for all of c; bias runs along the rows of c as it lies in memory
 };
 
 template <class P, class S> struct Blocks {
@@ -94,17 +90,16 @@ template <class P, class S> struct Blocks {
   bool uses_scratch() const { return !c_has_sum_type || p.c_by_columns; }
 
   // Workspace in bytes: packed b, packed rows of a, scratch sums. No smaller product needs more.
+  template <class T> static int64_t bytes_of(int64_t count) { return round_up(count * int64_t(sizeof(T)), 64); }
   static int64_t b_bytes(int64_t N, int64_t K) {
     const int64_t depth = smaller(ceil_div(K, P::terms), kc_elements<P>), panels = smaller(ceil_div(N, nr<P>), nc<P> / nr<P>);
-    return round_up(panels * (depth * nr<P> + gap<P>) * int64_t(sizeof(Element)), 64);
+    return bytes_of<Element>(panels * (depth * nr<P> + gap<P>));
   }
-  static int64_t a_bytes(int64_t M) {
-    return round_up(smaller(M, mr * tiles_packed) * (kc_elements<P> + gap<P>) * int64_t(sizeof(Element)), 64);
-  }
+  static int64_t a_bytes(int64_t M) { return bytes_of<Element>(smaller(M, mr * tiles_packed) * (kc_elements<P> + gap<P>)); }
   static int64_t sums_bytes(int64_t M, int64_t N) {
     const int64_t tiled = smaller(M, mc) * smaller(round_up(N, nr<P>), nc<P>);
     const int64_t streamed = smaller(M, stream_rows) * smaller(N, stream_span);
-    return round_up((tiled > streamed ? tiled : streamed) * int64_t(sizeof(Sum)), 64);
+    return bytes_of<Sum>(tiled > streamed ? tiled : streamed);
   }
   int64_t workspace() const { return b_bytes(p.N, p.K) + a_bytes(p.M) + (uses_scratch() ? sums_bytes(p.M, p.N) : 0); }
 

@@ -116,7 +116,8 @@ template <class P, int rows, int vectors, bool a_by_rows>
 template <class P> using Tile = void (*)(const TileArguments<P>&);
 
 template <class P, bool a_by_rows, int rows = mr> TG_INLINE Tile<P> find_tile(int64_t wanted_rows, int64_t vectors) {
-  if constexpr (rows > 1) if (wanted_rows < rows) return find_tile<P, a_by_rows, rows - 1>(wanted_rows, vectors);
+  if constexpr (rows > 1)
+    if (wanted_rows < rows) return find_tile<P, a_by_rows, rows - 1>(wanted_rows, vectors);
   if (nr_vectors > 2 && vectors == nr_vectors) return multiply_tile<P, rows, nr_vectors, a_by_rows>;
   return vectors == 2 ? multiply_tile<P, rows, 2, a_by_rows> : multiply_tile<P, rows, 1, a_by_rows>;
 }
