@@ -15,7 +15,8 @@ def _select(x, index):
         else:
             selection += [slice(None)] * (others if i is Ellipsis else _dims(i))
             rest.append(i)
-    return x[(*selection, Ellipsis)], tuple(rest)
+    key = (*selection, Ellipsis)
+    return x[key], tuple(rest)
 
 
 def _dims(i):
