@@ -78,7 +78,7 @@ template <class P, class S> struct Blocks {
     // Rows of a that lie a page or more apart compete for the same sets of the cache: worth a copy if read often.
     copies_rows_of_a = !operands_are_elements || p.a.j_stride % P::terms != 0 ||
                        (p.a.j_stride * int64_t(sizeof(S)) >= 4000 && p.N > 2 * nr<P>);
-
+    // A small product is in the caches already, and a narrow one asks for its rows faster than they can be fetched ahead.
     prefetches = (p.M * p.K + p.M * p.N) * int64_t(sizeof(S)) > 512 << 10 && p.N > 2 * nr<P>;
 
     char* const base = static_cast<char*>(workspace);
@@ -110,102 +110,107 @@ template <class P, class S> struct Blocks {
   }
 
  private:
+  // One block of c and one block of k.
+  struct Block {
+    int64_t i0, rows, j0, cols;  // of c
+    int64_t k, depth;            // terms
+    Sum* sums;                   // (rows, cols)
+    int64_t sums_stride;
+    bool add;  // to what sums hold
+    Sum* at(int64_t i, int64_t j) const { return sums + i * sums_stride + j; }
+  };
+
   // c (rows, cols) at (i0, j0), all of K.
   void block_of_c(int64_t i0, int64_t rows, int64_t j0, int64_t cols) {
-    Sum* sums = scratch;
-    int64_t sums_stride = block_cols;
-    if constexpr (c_has_sum_type) {
-      if (!uses_scratch()) {
-        sums = p.c + i0 * p.c_stride + j0;
-        sums_stride = p.c_stride;
-      }
+    Block block{i0, rows, j0, cols, 0, 0, scratch, block_cols, p.accumulate};
+    if (uses_scratch()) {
+      if (p.accumulate) load_sums(block);
+    } else if constexpr (c_has_sum_type) {
+      block.sums = p.c + i0 * p.c_stride + j0;
+      block.sums_stride = p.c_stride;
     }
-    if (uses_scratch() && p.accumulate) load_sums(i0, rows, j0, cols, sums);
-
     if constexpr (sizeof(S) == sizeof(Sum)) {
       if (streams) {
-        stream<Sum>(p.a.at(0, i0), p.b.at(0, j0), p.K, {sums, sums_stride, rows, cols, p.accumulate});
-        return finish(i0, rows, j0, cols, sums, sums_stride);
+        stream<Sum>(p.a.at(0, i0), p.b.at(0, j0), p.K, {block.sums, block.sums_stride, rows, cols, p.accumulate});
+        return finish(block, 0, rows);
       }
     }
-    int64_t k = 0;
     do {  // once even if K is 0: c is then the empty sum
-      const int64_t depth = smaller(kc, p.K - k);
-      const bool add = k > 0 || p.accumulate, last = k + depth == p.K;
+      block.depth = smaller(kc, p.K - block.k);
       if (packs_b) {
-        const int64_t panel_elements = ceil_div(depth, P::terms) * nr<P> + gap<P>;
-        Pack<P, S>::panels(p.b.at(k, j0), {depth, cols, nr<P>, b_packed, panel_elements, true});
+        const int64_t panel_elements = ceil_div(block.depth, P::terms) * nr<P> + gap<P>;
+        Pack<P, S>::panels(p.b.at(block.k, j0), {block.depth, cols, nr<P>, b_packed, panel_elements, true});
       }
+      const bool last = block.k + block.depth == p.K;
       for (int64_t i = 0; i < rows; i += tile_rows) {
-        const int64_t m = smaller(tile_rows, rows - i);
-        Sum* const c = sums + i * sums_stride;
-        row_of_tiles(i0 + i, i, rows, k, depth, j0, cols, c, sums_stride, add);
-        if (last) finish(i0 + i, m, j0, cols, c, sums_stride);
+        row_of_tiles(block, i);
+        if (last) finish(block, i, smaller(tile_rows, rows - i));
       }
-      k += depth;
-    } while (k < p.K);
+      block.k += block.depth;
+      block.add = true;
+    } while (block.k < p.K);
   }
 
-  // One tile's rows of a, row i of c's block: where they lie, or a packed copy made for several tiles at a time.
-  TG_INLINE bool point_at_a(int64_t i0, int64_t i, int64_t rows, int64_t k, int64_t depth, TileArguments<P>& t) {
-    const Source<S> source = p.a.at(k, i0);
+  // The rows of a for the tiles at row i of the block: where they lie, or a packed copy made for several tiles at a time.
+  TG_INLINE bool point_at_a(const Block& block, int64_t i, TileArguments<P>& t) {
+    const Source<S> source = p.a.at(block.k, block.i0 + i);
     const bool by_rows = source.k_stride == 1;
-    if (by_rows && !copies_rows_of_a && depth % P::terms == 0) {
+    if (by_rows && !copies_rows_of_a && block.depth % P::terms == 0) {
       t.a = reinterpret_cast<const Element*>(source.data);
       t.a_stride = source.j_stride / P::terms;
       return true;
     }
-    const int64_t group = i / tile_rows % tiles_packed, remaining = smaller(tile_rows * tiles_packed, rows - i);
+    const int64_t tile = i / tile_rows % tiles_packed, packed = smaller(tile_rows * tiles_packed, block.rows - i);
     if (by_rows) {
       t.a_stride = kc_elements<P> + gap<P>;
-      if (group == 0) Pack<P, S>::rows(source, depth, remaining, a_packed, t.a_stride);
-      t.a = a_packed + group * tile_rows * t.a_stride;
+      if (tile == 0) Pack<P, S>::rows(source, block.depth, packed, a_packed, t.a_stride);
+      t.a = a_packed + tile * tile_rows * t.a_stride;
     } else {
-      t.a_stride = smaller(tile_rows, rows - i);
-      const int64_t panel_elements = ceil_div(depth, P::terms) * tile_rows + gap<P>;
-      if (group == 0) Pack<P, S>::panels(source, {depth, remaining, tile_rows, a_packed, panel_elements, false});
-      t.a = a_packed + group * panel_elements;
+      t.a_stride = smaller(tile_rows, block.rows - i);
+      const int64_t panel_elements = ceil_div(block.depth, P::terms) * tile_rows + gap<P>;
+      if (tile == 0) Pack<P, S>::panels(source, {block.depth, packed, tile_rows, a_packed, panel_elements, false});
+      t.a = a_packed + tile * panel_elements;
     }
     return by_rows;
   }
 
-  // While the tiles are busy, fetch what they will want: this tile's part of c, and this panel's share of the next rows of a.
-  // A small product has all of that in the cache already. (Inlined because gcc drops calls of functions that only prefetch.)
-  TG_INLINE void prefetch(int64_t i0, int64_t k, int64_t depth, int64_t j, int64_t cols, const Sum* c, int64_t c_stride) {
-    const int64_t end = smaller(j + nr<P>, cols);
-    const int64_t next = i0 + (copies_rows_of_a ? tiles_packed : 1) * tile_rows;
+  // While a tile is busy, fetch what is wanted next: its part of c, and its share of the next rows of a. (Inlined because gcc
+  // drops calls of functions that only prefetch.)
+  TG_INLINE void prefetch(const Block& block, int64_t i, int64_t j) {
+    const int64_t end = smaller(j + nr<P>, block.cols);
+    const int64_t next = block.i0 + i + (copies_rows_of_a ? tiles_packed : 1) * tile_rows;
     const int64_t last = p.a.k_stride == 1 ? smaller(next + tile_rows, p.M) : 0;
     for (int64_t r = next; r < last; ++r)
-      for (int64_t q = depth * j / cols; q < depth * end / cols; q += 64 / int64_t(sizeof(S)))
-        __builtin_prefetch(p.a.at(k + q, r).data, 0, 2);
-    for (int64_t r = 0; r < tile_rows; ++r)
-      for (int64_t q = j; q < end; q += 64 / int64_t(sizeof(Sum))) __builtin_prefetch(c + r * c_stride + q, 1);
+      for (int64_t q = block.depth * j / block.cols; q < block.depth * end / block.cols; q += 64 / int64_t(sizeof(S)))
+        __builtin_prefetch(p.a.at(block.k + q, r).data, 0, 2);
+    for (int64_t r = i; r < smaller(i + tile_rows, block.rows); ++r)
+      for (int64_t q = j; q < end; q += 64 / int64_t(sizeof(Sum))) __builtin_prefetch(block.at(r, q), 1);
   }
 
-  void row_of_tiles(int64_t i0, int64_t i, int64_t rows, int64_t k, int64_t depth, int64_t j0, int64_t cols, Sum* c,
-                    int64_t c_stride, bool add) {
+  void row_of_tiles(const Block& block, int64_t i) {
     TileArguments<P> t;
-    t.depth = ceil_div(depth, P::terms);
-    const int64_t m = smaller(tile_rows, rows - i);
-    const bool a_by_rows = point_at_a(i0, i, rows, k, depth, t);
-    for (int64_t j = 0; j < cols; j += nr<P>) {
-      if (prefetches) prefetch(i0, k, depth, j, cols, c, c_stride);
-      const int64_t n = smaller(nr<P>, cols - j), vectors = ceil_div(n, width);
+    t.depth = ceil_div(block.depth, P::terms);
+    const int64_t m = smaller(tile_rows, block.rows - i);
+    const bool a_by_rows = point_at_a(block, i, t);
+    for (int64_t j = 0; j < block.cols; j += nr<P>) {
+      if (prefetches) prefetch(block, i, j);
+      const int64_t n = smaller(nr<P>, block.cols - j), vectors = ceil_div(n, width);
+      const Source<S> b = p.b.at(block.k, block.j0 + j);
       t.b_stride = vectors * width;
       if (packs_b) {
         t.b = b_packed + j / nr<P> * (t.depth * nr<P> + gap<P>);
       } else if (n == t.b_stride) {
-        t.b = reinterpret_cast<const Element*>(p.b.at(k, j0 + j).data);
-        t.b_stride = p.b.k_stride;
+        t.b = reinterpret_cast<const Element*>(b.data);
+        t.b_stride = b.k_stride;
       } else {  // the last columns do not fill their registers: pad them
-        Pack<P, S>::panels(p.b.at(k, j0 + j), {depth, n, nr<P>, b_packed, 0, true});
+        Pack<P, S>::panels(b, {block.depth, n, nr<P>, b_packed, 0, true});
         t.b = b_packed;
       }
       const Tile<P> tile = a_by_rows ? find_tile<P, true>(m, vectors) : find_tile<P, false>(m, vectors);
       if (n % width == 0) {
-        t.c = c + j;
-        t.c_stride = c_stride;
-        t.add = add;
+        t.c = block.at(i, j);
+        t.c_stride = block.sums_stride;
+        t.add = block.add;
         tile(t);
       } else {  // part of a register must not be stored: take the tile aside
         Sum aside[mr * nr<P>];
@@ -213,7 +218,7 @@ template <class P, class S> struct Blocks {
         t.c_stride = nr<P>;
         t.add = false;
         tile(t);
-        add_tile(aside, m, n, c + j, c_stride, add);
+        add_tile(aside, m, n, block.at(i, j), block.sums_stride, block.add);
       }
     }
   }
@@ -230,31 +235,30 @@ template <class P, class S> struct Blocks {
   }
 
   // c's old values into scratch.
-  void load_sums(int64_t i0, int64_t rows, int64_t j0, int64_t cols, Sum* sums) {
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < cols; ++j) {
-        const int64_t row = p.c_by_columns ? j0 + j : i0 + i, col = p.c_by_columns ? i0 + i : j0 + j;
-        sums[i * block_cols + j] = convert<Sum>(p.c[row * p.c_stride + col]);
+  void load_sums(const Block& block) {
+    for (int64_t i = 0; i < block.rows; ++i)
+      for (int64_t j = 0; j < block.cols; ++j) {
+        const int64_t row = p.c_by_columns ? block.j0 + j : block.i0 + i, col = p.c_by_columns ? block.i0 + i : block.j0 + j;
+        *block.at(i, j) = convert<Sum>(p.c[row * p.c_stride + col]);
       }
   }
 
-  Finish<S> finish_at(int64_t row, int64_t col) const {
+  // Rows [i, i + m) of a block whose sums are complete.
+  void finish(const Block& block, int64_t i, int64_t m) {
+    if (!p.c_by_columns) return finish_rows(block.at(i, 0), block.sums_stride, block.i0 + i, m, block.j0, block.cols);
+    for (int64_t j = 0; j < block.cols; ++j) {
+      Sum line[mr];
+      for (int64_t r = 0; r < m; ++r) line[r] = *block.at(i + r, j);
+      finish_rows(line, 0, block.j0 + j, 1, block.i0 + i, m);
+    }
+  }
+
+  // sums (rows, cols) to c at (row, col)
+  void finish_rows(Sum* sums, int64_t sums_stride, int64_t row, int64_t rows, int64_t col, int64_t cols) {
     Finish<S> f = p.finish;
     if (f.bias) f.bias += col;
     if (f.pre_activation) f.pre_activation += row * p.c_stride + col;
-    return f;
-  }
-
-  void finish(int64_t i, int64_t m, int64_t j, int64_t cols, Sum* sums, int64_t sums_stride) {
-    if (p.c_by_columns) {
-      for (int64_t q = 0; q < cols; ++q) {
-        Sum line[mr];
-        for (int64_t r = 0; r < m; ++r) line[r] = sums[r * sums_stride + q];
-        finish_tile<S, Sum>({line, 0, p.c + (j + q) * p.c_stride + i, p.c_stride, 1, m}, finish_at(j + q, i));
-      }
-      return;
-    }
-    finish_tile<S, Sum>({sums, sums_stride, p.c + i * p.c_stride + j, p.c_stride, m, cols}, finish_at(i, j));
+    finish_tile<S, Sum>({sums, sums_stride, p.c + row * p.c_stride + col, p.c_stride, rows, cols}, f);
   }
 };
 
