@@ -48,7 +48,7 @@ class _Run:
 
     def run(self, retain_graph: bool, capture: dict | None) -> None:
         pending, heap, needed, owned, create_graph = self.pending, self.heap, self.needed, self.owned, self.create_graph
-        accumulate = _core.add_
+        accumulate, watched = _core.add_, anomaly.enabled
         while heap:
             node = heappop(heap)
             dy = pending.pop(node)
@@ -60,7 +60,7 @@ class _Run:
                     slots[slot] = dy if node.n_outputs == 1 else dy[slot]
                 if needed is not None and not _leads_on(node, needed):
                     continue
-            if anomaly.enabled:
+            if watched:
                 with anomaly.during_backward():
                     dxs = node.apply(dy)
                 anomaly.check_gradients(node, dxs)
@@ -68,13 +68,13 @@ class _Run:
                 dxs = node.apply(dy)  # checks the saved values and calls the rules
             edges = node.edges
             if node.slots is not None:  # an input is one of several outputs of its node
-                for edge, slot, dx in zip(edges, node.slots, dxs, strict=False):
+                for edge, slot, dx in zip(edges, node.slots, dxs, strict=True):
                     if dx is not None:
                         self.add(edge, slot, dx)
                 edges = ()
             if not retain_graph:
                 node.free()
-            for edge, dx in zip(edges, dxs, strict=False):
+            for edge, dx in zip(edges, dxs):  # noqa: B905  (the keyword would cost more than the loop)
                 if dx is None:
                     continue
                 have = pending.get(edge)
