@@ -15,9 +15,9 @@ Indexed around(const Array& x, int dim, const Array& index) {
   v.dtype = x.dtype;
   v.index = index.as<int64_t>();
   v.count = index.numel();
-  for (int i = 0; i < x.ndim(); ++i)
-    (i < dim ? v.outer : i == dim ? v.picked : v.inner) = i == dim ? x.shape[i] : (i < dim ? v.outer : v.inner) * x.shape[i];
-  if (x.ndim() == 0) v.picked = 1;
+  for (int i = 0; i < dim; ++i) v.outer *= x.shape[i];
+  v.picked = x.ndim() ? x.shape[dim] : 1;
+  for (int i = dim + 1; i < x.ndim(); ++i) v.inner *= x.shape[i];
   return v;
 }
 

@@ -200,25 +200,21 @@ def gelu(x, approximate="none"):
 atan2 = op(_core.atan2).backward(x=lambda dy, x, y: dy * y / (x * x + y * y), y=lambda dy, x, y: -dy * x / (x * x + y * y))
 
 # --- in-place forms
-relu_, tanh_, sigmoid_, exp_, log_, sqrt_, abs_, square_, reciprocal_, rsqrt_ = (
-    f.in_place(k)
-    for f, k in (
-        (relu, _core.relu_),
-        (tanh, _core.tanh_),
-        (sigmoid, _core.sigmoid_),
-        (exp, _core.exp_),
-        (log, _core.log_),
-        (sqrt, _core.sqrt_),
-        (abs, _core.abs_),
-        (square, _core.square_),
-        (reciprocal, _core.reciprocal_),
-        (rsqrt, _core.rsqrt_),
-    )
-)
-floor_, ceil_, round_, trunc_, sign_ = (
-    f.in_place(k)
-    for f, k in ((floor, _core.floor_), (ceil, _core.ceil_), (round, _core.round_), (trunc, _core.trunc_), (sign, _core.sign_))
-)
+relu_ = relu.in_place(_core.relu_)
+tanh_ = tanh.in_place(_core.tanh_)
+sigmoid_ = sigmoid.in_place(_core.sigmoid_)
+exp_ = exp.in_place(_core.exp_)
+log_ = log.in_place(_core.log_)
+sqrt_ = sqrt.in_place(_core.sqrt_)
+abs_ = abs.in_place(_core.abs_)
+square_ = square.in_place(_core.square_)
+reciprocal_ = reciprocal.in_place(_core.reciprocal_)
+rsqrt_ = rsqrt.in_place(_core.rsqrt_)
+floor_ = floor.in_place(_core.floor_)
+ceil_ = ceil.in_place(_core.ceil_)
+round_ = round.in_place(_core.round_)
+trunc_ = trunc.in_place(_core.trunc_)
+sign_ = sign.in_place(_core.sign_)
 clamp_ = clamp.in_place(lambda x, min, max: _core.copy_(x, _clamp_kernel(x, min, max)), name="clamp_")
 
 # --- comparisons and logic: bool results, no gradient
