@@ -35,9 +35,9 @@ struct Array {
   int ndim() const { return shape.size; }
   Device device() const { return storage->device; }
   int64_t numel() const {
-    int64_t n = 1;
-    for (int i = 0; i < shape.size; ++i) n *= shape.at[i];
-    return n;
+    uint64_t n = 1;  // sizes beside a 0 may be huge: unsigned numbers wrap
+    for (int i = 0; i < shape.size; ++i) n *= static_cast<uint64_t>(shape.at[i]);
+    return static_cast<int64_t>(n);
   }
   size_t bytes() const { return static_cast<size_t>(numel()) * size_of(dtype); }
   bool contiguous() const {

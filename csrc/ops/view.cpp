@@ -123,6 +123,7 @@ Array expand(const Array& x, const Dims& shape) {
           target[i], x.shape, shape);
     strides[i] = own < 0 || (size == 1 && target[i] != 1) ? 0 : x.strides[own];
   }
+  element_count(target);  // an error where no memory could hold the result
   return with_geometry(x, target, strides, x.offset);
 }
 
@@ -155,13 +156,15 @@ Array unsqueeze(const Array& x, int64_t dim) {
 
 Array as_strided(const Array& x, const Dims& shape, const Dims& strides, int64_t offset) {
   check(shape.size == strides.size, ErrorKind::runtime, "as_strided: shape {} and strides {} differ in length", shape, strides);
-  int64_t last = offset;
+  const bool empty = element_count(shape) == 0;
+  const auto stored = static_cast<int64_t>(x.storage->bytes) / size_of(x.dtype);
+  int64_t last = offset, reach = 0;
+  bool overflow = false;
   for (int i = 0; i < shape.size; ++i) {
     check(strides[i] >= 0, ErrorKind::runtime, "as_strided: negative stride {} in {}", strides[i], strides);
-    last += shape[i] ? (shape[i] - 1) * strides[i] : 0;
+    overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) || __builtin_add_overflow(last, reach, &last);
   }
-  const bool inside =
-      offset >= 0 && (element_count(shape) == 0 || static_cast<size_t>(last + 1) * size_of(x.dtype) <= x.storage->bytes);
+  const bool inside = offset >= 0 && (empty || (!overflow && last < stored));
   check(inside, ErrorKind::runtime,
         "as_strided: shape {}, strides {} and offset {} reach element {}, outside the storage of {} bytes", shape, strides,
         offset, last, static_cast<int64_t>(x.storage->bytes));
