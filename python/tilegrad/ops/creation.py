@@ -337,7 +337,10 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
 
 
 def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False):
-    """The numbers 0..n-1 in random order: the order of n random 62-bit keys, the same on every device."""
+    """The numbers 0..n-1 in random order: the order of n random 62-bit keys, the same on every device.
+
+    The keys are sorted on the host with NumPy.
+    """
     if n < 0:
         raise RuntimeError(f"randperm: n must not be negative, got {n}")
     keys = fill_integers(empty(n, dtype=dtypes.int64, device=device), 0, 1 << 62, generator)
@@ -359,6 +362,8 @@ def bernoulli(p, *, generator=None):
 
 def multinomial(weights, num_samples, replacement=False, *, generator=None):
     """Draws positions with probability proportional to the weights of each row; (num_samples,) or (rows, num_samples).
+
+    The choice is worked out on the host with NumPy.
 
     Raises:
         RuntimeError: negative, infinite or all-zero weights; more samples than non-zero weights without replacement.
