@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bindings/python.h"
+#include "ops/view.h"
 
 namespace tg::py {
 

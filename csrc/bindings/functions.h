@@ -1,5 +1,29 @@
+// Every op that Python can call is one bind<> line: name, parameters, what it does. A file per family in bindings/functions/.
 #pragma once
 
 namespace tg::py {
-void bind_functions();  // registers every op for add_bound()
+
+void bind_creation();
+void bind_elementwise();
+void bind_gather();
+void bind_matmul();
+void bind_optimizer();
+void bind_random();
+void bind_reduce();
+void bind_rows();
+void bind_view();
+
+// Registers every op for add_bound().
+inline void bind_functions() {
+  bind_creation();
+  bind_elementwise();
+  bind_gather();
+  bind_matmul();
+  bind_optimizer();
+  bind_random();
+  bind_reduce();
+  bind_rows();
+  bind_view();
 }
+
+}  // namespace tg::py

@@ -2,6 +2,7 @@
 // other view of that base finds its way from the base again when it is next looked at (window_node).
 #include "bindings/convert.h"
 #include "bindings/record.h"
+#include "ops/copy.h"
 
 namespace tg::py {
 

@@ -9,6 +9,7 @@
 #include "core/build_info.h"
 #include "core/isa.h"
 #include "core/probe.h"
+#include "kernels/kernel_table.h"
 
 namespace tg::py {
 namespace {

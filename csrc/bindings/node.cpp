@@ -4,6 +4,8 @@
 #include <structmember.h>
 
 #include "bindings/convert.h"
+#include "ops/copy.h"
+#include "ops/reduce.h"
 
 namespace tg::py {
 namespace {

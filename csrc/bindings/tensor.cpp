@@ -3,6 +3,7 @@
 #include <structmember.h>
 
 #include "bindings/convert.h"
+#include "ops/copy.h"
 
 namespace tg::py {
 

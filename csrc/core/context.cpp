@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/isa.h"
+#include "kernels/kernel_table.h"
 
 namespace tg {
 namespace {

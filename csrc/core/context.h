@@ -3,9 +3,11 @@
 #include <string>
 
 #include "core/device.h"
-#include "kernels/kernel_table.h"
+#include "kernels/views.h"
 
 namespace tg {
+
+struct KernelTable;
 
 struct Context {
   int threads = 1;

@@ -1,4 +1,5 @@
 #include "core/isa.h"
+#include "kernels/kernel_table.h"
 
 #include <string_view>
 

@@ -2,9 +2,9 @@
 #pragma once
 #include <string>
 
-#include "kernels/kernel_table.h"
-
 namespace tg {
+
+struct KernelTable;
 
 enum class Isa { baseline, avx2, avx512, avx512_bf16 };
 inline constexpr int isa_count = 4;

@@ -6,6 +6,7 @@
 #include "core/context.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "kernels/kernel_table.h"
 
 namespace tg {
 

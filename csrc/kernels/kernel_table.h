@@ -1,34 +1,13 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
+#include "kernels/arguments/loss.h"
+#include "kernels/arguments/optimizer.h"
+#include "kernels/arguments/random.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
 
 namespace tg {
-
-struct CrossEntropy {               // fused log_softmax + negative log likelihood of class numbers, over the rows of `logits`
-  Rows logits;                      // (N, C)
-  const int64_t* target = nullptr;  // N class numbers
-  const void* weight = nullptr;     // C class weights of the logits' dtype, or null
-  void* loss = nullptr;             // N losses (0 where ignored), compute dtype
-  void* lse = nullptr;              // N log-sum-exp values kept for the backward pass, compute dtype
-  int64_t ignore_index = -100;
-  double label_smoothing = 0;
-};
-
-struct Random {  // Philox 4x32-10 stream: element i of the output is a function of (seed, offset + i / 4) alone
-  uint64_t seed = 0, offset = 0;
-};
-
-struct SgdStep {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov, maximize, first_step;
-};
-struct AdamStep {
-  double lr, beta1, beta2, eps, weight_decay;
-  int64_t step;
-  bool decoupled, amsgrad, maximize;
-};
 
 struct KernelTable {
   const char* name = nullptr;  // "avx512": shown by `tilegrad doctor`

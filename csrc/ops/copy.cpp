@@ -1,5 +1,6 @@
 // Creation, copies and conversion.
-#include "ops/ops.h"
+#include "ops/copy.h"
+#include "kernels/kernel_table.h"
 #include "ops/strided.h"
 
 namespace tg::ops {

@@ -1,5 +1,8 @@
 // Fused cross entropy of class numbers: one loss per row, and the row's log-sum-exp for the backward pass.
-#include "ops/ops.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
+#include "ops/rows.h"
+#include "ops/view.h"
 
 namespace tg::ops {
 namespace {

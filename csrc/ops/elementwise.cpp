@@ -1,6 +1,10 @@
 // Elementwise ops: promotion, broadcasting, and one kernel call.
-#include "ops/ops.h"
+#include "ops/elementwise.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
+#include "ops/reduce.h"
 #include "ops/strided.h"
+#include "ops/view.h"
 
 namespace tg::ops {
 

@@ -1,5 +1,10 @@
 // Indexing by number along one dim, and concatenation.
-#include "ops/ops.h"
+#include "ops/gather.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
+#include "ops/elementwise.h"
+#include "ops/reduce.h"
+#include "ops/view.h"
 
 namespace tg::ops {
 namespace {

@@ -1,5 +1,10 @@
 // Matrix products: PyTorch's shape rules for 1-d, 2-d and batched operands, and the fused linear layer.
-#include "ops/ops.h"
+#include "ops/matmul.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
+#include "ops/elementwise.h"
+#include "ops/reduce.h"
+#include "ops/view.h"
 
 namespace tg::ops {
 namespace {

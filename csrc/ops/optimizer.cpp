@@ -1,5 +1,7 @@
 // Optimiser steps over all parameters in one kernel call.
-#include "ops/ops.h"
+#include "ops/optimizer.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
 
 namespace tg::ops {
 namespace {

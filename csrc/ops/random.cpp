@@ -1,5 +1,7 @@
 // Random numbers: Philox streams written in place.
-#include "ops/ops.h"
+#include "ops/random.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
 
 namespace tg::ops {
 namespace {

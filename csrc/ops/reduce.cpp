@@ -1,5 +1,9 @@
 // Reductions: which dims are kept, which are gathered, and one kernel call.
-#include "ops/ops.h"
+#include "ops/reduce.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
+#include "ops/elementwise.h"
+#include "ops/view.h"
 
 namespace tg::ops {
 namespace {

@@ -1,5 +1,8 @@
 // softmax and log_softmax over any dim: the kernel works on rows, so another dim is moved last and back.
-#include "ops/ops.h"
+#include "kernels/kernel_table.h"
+#include "ops/copy.h"
+#include "ops/rows.h"
+#include "ops/view.h"
 
 namespace tg::ops {
 namespace {

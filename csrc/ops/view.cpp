@@ -1,5 +1,7 @@
 // Views: new geometry on the same storage, and the three moves between a base and what a view sees of it.
-#include "ops/ops.h"
+#include "ops/view.h"
+#include "ops/copy.h"
+#include "ops/reduce.h"
 
 namespace tg::ops {
 namespace {

@@ -9,7 +9,7 @@
 // Cost: bytes read plus bytes written. Equal types side by side are a memcpy; a transposed copy goes tile by tile through a
 // buffer (strided_tile.h), so that each cache line on either side is fetched once.
 #include "kernels/cpu/elementwise_loop.h"
-#include "kernels/cpu/kernels.h"
+#include "kernels/views.h"
 
 namespace tg::TG_ISA {
 

@@ -10,10 +10,10 @@
 #include <cmath>
 
 #include "kernels/cpu/elementwise_loop.h"
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/functors.h"
+#include "kernels/op_list.h"
 
 namespace tg::TG_ISA {
 
@@ -133,13 +133,13 @@ template <class F> static Status compare_row(const Launch& launch, const Strided
 }
 
 #define TG_ROW(name) unary_row<unary_##name>,
-Status (*const unary_rows[unary_count])(const Launch&, const Strided<2>&) = {TG_UNARY_OPS(TG_ROW)};
+extern Status (*const unary_rows[unary_count])(const Launch&, const Strided<2>&) = {TG_UNARY_OPS(TG_ROW)};
 #undef TG_ROW
 #define TG_ROW(name) binary_row<binary_##name>,
-Status (*const binary_rows[binary_count])(const Launch&, const Strided<3>&) = {TG_BINARY_OPS(TG_ROW)};
+extern Status (*const binary_rows[binary_count])(const Launch&, const Strided<3>&) = {TG_BINARY_OPS(TG_ROW)};
 #undef TG_ROW
 #define TG_ROW(name) compare_row<compare_##name>,
-Status (*const compare_rows[compare_count])(const Launch&, const Strided<3>&) = {TG_COMPARE_OPS(TG_ROW)};
+extern Status (*const compare_rows[compare_count])(const Launch&, const Strided<3>&) = {TG_COMPARE_OPS(TG_ROW)};
 #undef TG_ROW
 
 Status where(const Launch& launch, const Strided<4>& view) {

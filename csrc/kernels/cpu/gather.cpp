@@ -13,9 +13,9 @@
 #include <cstring>
 
 #include "core/parallel.h"
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/strided_tile.h"
 #include "kernels/integer.h"
+#include "kernels/views.h"
 
 namespace tg::TG_ISA {
 

@@ -13,8 +13,8 @@
 //
 // Numerics: computed in float32 (double for double); loss and lse are kept in that type. lse - x[t] is formed as
 // (max - x[t]) + log sum e^(x - max), which does not cancel when the logits are large.
+#include "kernels/arguments/loss.h"
 #include "core/parallel.h"
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/rows.h"
 
 namespace tg::TG_ISA {

@@ -21,7 +21,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "kernels/cpu/kernels.h"
+#include "kernels/arguments/optimizer.h"
 #include "kernels/cpu/simd.h"
 
 namespace tg::TG_ISA {

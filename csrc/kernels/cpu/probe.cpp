@@ -1,7 +1,7 @@
 // The arithmetic limit of a core: independent chains of float32 fma and nothing else. Benchmarks divide by it, so that a
 // figure means the same on another machine, and throw away samples taken while it was low (somebody else was running).
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/views.h"
 
 namespace tg::TG_ISA {
 

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "kernels/cpu/kernels.h"
+#include "kernels/arguments/random.h"
 #include "kernels/cpu/simd_math.h"
 #include "kernels/cpu/strided_tile.h"
 #include "kernels/philox.h"

@@ -25,9 +25,9 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/reduce_loops.h"
 #include "kernels/cpu/strided_tile.h"
+#include "kernels/views.h"
 
 namespace tg::TG_ISA {
 
@@ -262,7 +262,7 @@ template <ReduceOp op> static Status reduce_row(const Launch& launch, const Redu
 }
 
 #define TG_ROW(name) reduce_row<ReduceOp::name>,
-Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&) = {TG_REDUCE_OPS(TG_ROW)};
+extern Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&) = {TG_REDUCE_OPS(TG_ROW)};
 #undef TG_ROW
 
 }  // namespace tg::TG_ISA

@@ -15,8 +15,8 @@
 // result depends on the row and the instruction set alone. A row of -infinity only, and any row with NaN or +infinity,
 // gives NaN, as in PyTorch; single -infinity entries get probability 0.
 #include "core/parallel.h"
-#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/views.h"
 
 namespace tg::TG_ISA {
 

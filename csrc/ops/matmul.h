@@ -1,0 +1,12 @@
+// Matrix products.
+#pragma once
+#include "ops/ops.h"
+
+namespace tg::ops {
+
+Array matmul(const Array& x, const Array& y);
+Array linear(const Array& x, const Array& weight, const std::optional<Array>& bias, Activation activation);
+std::tuple<Array, Array> linear_keep(const Array& x, const Array& weight, const std::optional<Array>& bias,
+                                     Activation activation);
+
+}  // namespace tg::ops

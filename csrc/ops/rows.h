@@ -1,0 +1,16 @@
+// Softmax and cross entropy: ops over rows (softmax.cpp, cross_entropy.cpp).
+#pragma once
+#include "ops/ops.h"
+
+namespace tg::ops {
+
+Array softmax(const Array& x, int64_t dim);
+Array softmax_backward(const Array& y, const Array& dy, int64_t dim);
+Array log_softmax(const Array& x, int64_t dim);
+Array log_softmax_backward(const Array& y, const Array& dy, int64_t dim);
+std::tuple<Array, Array> cross_entropy(const Array& logits, const Array& target, const std::optional<Array>& weight,
+                                       int64_t ignore_index, double label_smoothing);
+Array cross_entropy_backward(const Array& dloss, const Array& logits, const Array& target, const std::optional<Array>& weight,
+                             const Array& lse, int64_t ignore_index, double label_smoothing);
+
+}  // namespace tg::ops
