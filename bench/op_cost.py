@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import tilegrad as tg
-from tilegrad.bench.cases import OP_COST
+from tilegrad.bench.cases.op_cost import CASES
 from tilegrad.bench.timing import fma_probe, library
 
 LIMITS = {"add-10": 0.35, "add-10-graph": 0.45, "mul-chain": 40.0}  # us: the gate
@@ -27,7 +27,7 @@ def cost(module: Any) -> dict[str, float]:
     """Microseconds per call of every op-cost case on ``module``."""
     module.set_num_threads(1)
     result = {}
-    for case in OP_COST:
+    for case in CASES:
         names = {"t": module, "F": module.nn.functional, **case.setup(module)}
         calls = CALLS[case.name]
         result[case.name] = min(timeit.repeat(case.stmt, number=calls, repeat=9, globals=names)) / calls * 1e6

@@ -1,4 +1,4 @@
-"""pytest-benchmark over the cases of tilegrad/bench/cases.py, the peers in the same run: pytest bench/
+"""pytest-benchmark over the cases of tilegrad/bench/cases, the peers in the same run: pytest bench/
 
     pytest bench/ -k "softmax and tilegrad"            some of them
     pytest bench/ --benchmark-json bench/results/x.json

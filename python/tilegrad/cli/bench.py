@@ -1,4 +1,4 @@
-"""``tilegrad bench [CASE]``: the cases of tilegrad/bench/cases.py, ours and the peers' alternating in one process."""
+"""``tilegrad bench [CASE]``: the cases of tilegrad/bench/cases, ours and the peers' alternating in one process."""
 
 from __future__ import annotations
 

@@ -4,10 +4,37 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 ``ops.linear``, ``ops.relu``.
 """
 
-from . import creation, elementwise, index, loss, matmul, reduce, shape, softmax
+from . import (
+    creation,
+    elementwise,
+    index,
+    loss,
+    matmul,
+    reduce,
+    shape,
+    softmax,
+)
 
-__all__ = ["creation", "elementwise", "index", "loss", "matmul", "reduce", "shape", "softmax"]
-_FAMILIES = (elementwise, reduce, shape, index, matmul, softmax, loss, creation)
+__all__ = [
+    "creation",
+    "elementwise",
+    "index",
+    "loss",
+    "matmul",
+    "reduce",
+    "shape",
+    "softmax",
+]
+_FAMILIES = (
+    elementwise,
+    reduce,
+    shape,
+    index,
+    matmul,
+    softmax,
+    loss,
+    creation,
+)
 
 
 def __getattr__(name):

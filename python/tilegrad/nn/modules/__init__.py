@@ -1,6 +1,12 @@
 """The layers, one family a file; `tilegrad.nn` re-exports them all."""
 
-from . import activation, container, dropout, linear, loss
+from . import (
+    activation,
+    container,
+    dropout,
+    linear,
+    loss,
+)
 from .activation import *  # noqa: F403
 from .container import *  # noqa: F403
 from .dropout import *  # noqa: F403
