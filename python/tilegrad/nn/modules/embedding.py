@@ -84,7 +84,7 @@ class _Table(Module):
 
 def _matrix(name: str, embeddings: Tensor) -> tuple[int, int]:
     if embeddings.ndim != 2:
-        raise ValueError(f"{name}.from_pretrained: Embeddings parameter is expected to be 2-dimensional, got {embeddings.ndim}-d")
+        raise ValueError(f"{name}: Embeddings parameter is expected to be 2-dimensional, got {embeddings.ndim}-d")
     return embeddings.shape[0], embeddings.shape[1]
 
 
