@@ -7,6 +7,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 from . import (
     creation,
     elementwise,
+    embedding,
     index,
     loss,
     matmul,
@@ -18,6 +19,7 @@ from . import (
 __all__ = [
     "creation",
     "elementwise",
+    "embedding",
     "index",
     "loss",
     "matmul",
@@ -34,6 +36,7 @@ _FAMILIES = (
     softmax,
     loss,
     creation,
+    embedding,
 )
 
 

@@ -4,12 +4,14 @@ from . import (
     activation,
     container,
     dropout,
+    embedding,
     linear,
     loss,
 )
 from .activation import *  # noqa: F403
 from .container import *  # noqa: F403
 from .dropout import *  # noqa: F403
+from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 
@@ -17,5 +19,6 @@ __all__: list[str] = []
 __all__ += activation.__all__
 __all__ += container.__all__
 __all__ += dropout.__all__
+__all__ += embedding.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
