@@ -35,6 +35,14 @@ extern Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&
 Status matmul(const Launch&, const Matmul&);
 size_t matmul_workspace(const Matmul&, int threads);
 
+// conv2d/conv2d.cpp
+Status conv2d(const Launch&, const Conv2d&);
+Status conv2d_backward_input(const Launch&, const Conv2d&);
+Status conv2d_backward_weight(const Launch&, const Conv2d&);
+size_t conv2d_workspace(const Conv2d&, int threads);
+size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
+size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
+
 // softmax.cpp
 Status softmax(const Launch&, const Rows& x, const Rows& y);
 Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);

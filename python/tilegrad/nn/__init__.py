@@ -10,6 +10,7 @@ from . import functional, init, modules, parameter, utils
 from .module import Module
 from .modules.activation import *  # noqa: F403
 from .modules.container import *  # noqa: F403
+from .modules.conv import *  # noqa: F403
 from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.linear import *  # noqa: F403

@@ -61,6 +61,7 @@ from .functions.margin import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .functions.conv import conv2d
 
 __all__ = [
     "alpha_dropout",
@@ -68,6 +69,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",

@@ -5,6 +5,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    conv,
     creation,
     elementwise,
     embedding,
@@ -17,6 +18,7 @@ from . import (
 )
 
 __all__ = [
+    "conv",
     "creation",
     "elementwise",
     "embedding",
@@ -28,6 +30,7 @@ __all__ = [
     "softmax",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,
