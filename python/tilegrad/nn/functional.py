@@ -36,6 +36,7 @@ from .functions.activation import (
     tanhshrink,
     threshold,
 )
+from .functions.attention import attention, scaled_dot_product_attention
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
@@ -60,9 +61,11 @@ from .functions.margin import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .functions.multihead import multi_head_attention_forward
 
 __all__ = [
     "alpha_dropout",
+    "attention",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -93,6 +96,7 @@ __all__ = [
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "nll_loss",
     "normalize",
@@ -102,6 +106,7 @@ __all__ = [
     "relu",
     "relu6",
     "relu_",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

@@ -5,6 +5,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
     creation,
     elementwise,
     index,
@@ -16,6 +17,7 @@ from . import (
 )
 
 __all__ = [
+    "attention",
     "creation",
     "elementwise",
     "index",
@@ -34,6 +36,7 @@ _FAMILIES = (
     softmax,
     loss,
     creation,
+    attention,
 )
 
 
