@@ -10,6 +10,7 @@ from . import (
     index,
     loss,
     matmul,
+    norm,
     reduce,
     shape,
     softmax,
@@ -21,6 +22,7 @@ __all__ = [
     "index",
     "loss",
     "matmul",
+    "norm",
     "reduce",
     "shape",
     "softmax",
@@ -33,6 +35,7 @@ _FAMILIES = (
     matmul,
     softmax,
     loss,
+    norm,
     creation,
 )
 

@@ -6,12 +6,14 @@ from . import (
     dropout,
     linear,
     loss,
+    norm,
 )
 from .activation import *  # noqa: F403
 from .container import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .norm import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -19,3 +21,4 @@ __all__ += container.__all__
 __all__ += dropout.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
+__all__ += norm.__all__
