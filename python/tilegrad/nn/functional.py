@@ -37,6 +37,7 @@ from .functions.activation import (
     threshold,
 )
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
+from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
     binary_cross_entropy,
@@ -84,6 +85,7 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "elu",
+    "embedding",
     "gelu",
     "glu",
     "group_norm",

@@ -7,6 +7,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 from . import (
     creation,
     elementwise,
+    embedding,
     index,
     loss,
     matmul,
@@ -19,6 +20,7 @@ from . import (
 __all__ = [
     "creation",
     "elementwise",
+    "embedding",
     "index",
     "loss",
     "matmul",
@@ -37,6 +39,7 @@ _FAMILIES = (
     loss,
     norm,
     creation,
+    embedding,
 )
 
 

@@ -4,6 +4,7 @@ from . import (
     activation,
     container,
     dropout,
+    embedding,
     linear,
     loss,
     norm,
@@ -11,6 +12,7 @@ from . import (
 from .activation import *  # noqa: F403
 from .container import *  # noqa: F403
 from .dropout import *  # noqa: F403
+from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
@@ -19,6 +21,7 @@ __all__: list[str] = []
 __all__ += activation.__all__
 __all__ += container.__all__
 __all__ += dropout.__all__
+__all__ += embedding.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
 __all__ += norm.__all__
