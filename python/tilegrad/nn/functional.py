@@ -38,6 +38,7 @@ from .functions.activation import (
 )
 from .functions.attention import attention, scaled_dot_product_attention
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
+from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
     binary_cross_entropy,
@@ -66,6 +67,18 @@ from .functions.multihead import multi_head_attention_forward
 __all__ = [
     "alpha_dropout",
     "attention",
+from .functions.norm import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
+
+__all__ = [
+    "alpha_dropout",
+    "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -78,8 +91,10 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "elu",
+    "embedding",
     "gelu",
     "glu",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -87,10 +102,13 @@ __all__ = [
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
@@ -107,6 +125,7 @@ __all__ = [
     "relu6",
     "relu_",
     "scaled_dot_product_attention",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
