@@ -63,10 +63,6 @@ from .functions.margin import (
     triplet_margin_loss,
 )
 from .functions.multihead import multi_head_attention_forward
-
-__all__ = [
-    "alpha_dropout",
-    "attention",
 from .functions.norm import (
     batch_norm,
     group_norm,
@@ -78,6 +74,7 @@ from .functions.norm import (
 
 __all__ = [
     "alpha_dropout",
+    "attention",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -124,8 +121,8 @@ __all__ = [
     "relu",
     "relu6",
     "relu_",
-    "scaled_dot_product_attention",
     "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
