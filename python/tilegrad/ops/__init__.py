@@ -6,12 +6,14 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import (
     conv,
+    attention,
     creation,
     elementwise,
     embedding,
     index,
     loss,
     matmul,
+    norm,
     reduce,
     shape,
     softmax,
@@ -19,12 +21,14 @@ from . import (
 
 __all__ = [
     "conv",
+    "attention",
     "creation",
     "elementwise",
     "embedding",
     "index",
     "loss",
     "matmul",
+    "norm",
     "reduce",
     "shape",
     "softmax",
@@ -38,7 +42,9 @@ _FAMILIES = (
     matmul,
     softmax,
     loss,
+    norm,
     creation,
+    attention,
     embedding,
 )
 
