@@ -80,6 +80,8 @@ def conv_backward_weight(dy, x, kernel_size, stride=1, padding=0, dilation=1, gr
     dw = np.zeros((groups, a.shape[2], b.shape[2], *kernel_size))
     every = (slice(None),) * 3
     for tap, y_at, x_at in _products(n, x.shape[2:], dy.shape[2:], kernel_size, stride, padding, dilation):
-        left, right = (z.reshape(*z.shape[:3], np.prod(z.shape[3:], dtype=int)) for z in (a[(*every, *y_at)], b[(*every, *x_at)]))
+        left, right = (
+            z.reshape(*z.shape[:3], np.prod(z.shape[3:], dtype=int)) for z in (a[(*every, *y_at)], b[(*every, *x_at)])
+        )
         dw[(*every, *tap)] = np.einsum("ngop,ngcp->goc", left, right)
     return dw.reshape(dy.shape[1], b.shape[2], *kernel_size)

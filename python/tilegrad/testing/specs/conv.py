@@ -3,7 +3,7 @@
 import numpy as np
 
 import tilegrad as tg
-from tilegrad.reference import conv as reference
+from tilegrad.reference import conv
 from tilegrad.testing.layouts import expanded, stepped, transposed, uniform
 from tilegrad.testing.spec import FLOATS, OpError, OpSpec, functional, sample
 
@@ -82,7 +82,7 @@ def relu_samples(rng):
 
 def _with_dy(rng, case):
     x, w = arrays(rng, *case)
-    dy = uniform(rng, reference.conv(x, w, **case[2]).shape)
+    dy = uniform(rng, conv.conv(x, w, **case[2]).shape)
     return x, w, dy
 
 
@@ -124,11 +124,12 @@ def raw(name):
 
 
 def batched(x, weight, *args, **kwargs):
-    y = reference.conv(x if x.ndim == 4 else x[None], weight, *args[:1], None, *args[1:], **kwargs)
+    y = conv.conv(x if x.ndim == 4 else x[None], weight, *args[:1], None, *args[1:], **kwargs)
     return y if x.ndim == 4 else y[0]
 
 
 F = functional("conv2d")
+X, W = tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3)
 ERRORS = [
     OpError(
         lambda: F(tg.ones(1, 2, 8, 8), tg.ones(4, 3, 3, 3)),
@@ -146,45 +147,39 @@ ERRORS = [
         r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d, but got input of size: \[3, 3\]",
     ),
     OpError(
-        lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), tg.ones(3)),
+        lambda: F(X, W, tg.ones(3)),
         RuntimeError,
         r"expected bias to be 1-dimensional with 4 elements, but got bias of size \(3,\) instead",
     ),
     OpError(
-        lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3, dtype=tg.float64)),
+        lambda: F(X, tg.ones(4, 3, 3, 3, dtype=tg.float64)),
         RuntimeError,
         r"Input type \(float32\) and weight type \(float64\) should be the same",
     ),
-    OpError(
-        lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), padding=-1), RuntimeError, r"negative padding is not supported, got"
-    ),
-    OpError(lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), stride=0), RuntimeError, r"non-positive stride is not supported"),
-    OpError(
-        lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), dilation=0), RuntimeError, r"dilation should be greater than zero"
-    ),
-    OpError(lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), groups=0), RuntimeError, r"non-positive groups is not supported"),
+    OpError(lambda: F(X, W, padding=-1), RuntimeError, r"negative padding is not supported, got"),
+    OpError(lambda: F(X, W, stride=0), RuntimeError, r"non-positive stride is not supported"),
+    OpError(lambda: F(X, W, dilation=0), RuntimeError, r"dilation should be greater than zero"),
+    OpError(lambda: F(X, W, groups=0), RuntimeError, r"non-positive groups is not supported"),
     OpError(
         lambda: F(tg.ones(1, 4, 4, 4), tg.ones(3, 2, 3, 3), groups=2),
         RuntimeError,
         r"Given groups=2, expected weight to be divisible by 2 at dimension 0, but got weight of size \(3, 2, 3, 3\) instead",
     ),
     OpError(
-        lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), stride=(1, 1, 1)),
+        lambda: F(X, W, stride=(1, 1, 1)),
         RuntimeError,
         r"expected stride to be a single integer value or a list of 2 values",
     ),
-    OpError(lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), stride=1.5), TypeError, r"stride"),
+    OpError(lambda: F(X, W, stride=1.5), TypeError, r"stride"),
     OpError(
-        lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), stride=2, padding="same"),
+        lambda: F(X, W, stride=2, padding="same"),
         RuntimeError,
         r"padding='same' is not supported for strided convolutions",
     ),
-    OpError(lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), padding="some"), RuntimeError, r"Invalid padding string: 'some'"),
-    OpError(
-        lambda: F(tg.ones(1, 3, 4, 4, dtype=tg.int64), tg.ones(4, 3, 3, 3)), RuntimeError, r"expected a floating tensor, got int64"
-    ),
-    OpError(lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 0)), RuntimeError, r"Kernel size should be non-zero"),
-    OpError(lambda: F(tg.ones(1, 3, 4, 4), tg.ones(4, 3, 3, 3), padding=2**40), RuntimeError, r"padding .* is too large"),
+    OpError(lambda: F(X, W, padding="some"), RuntimeError, r"Invalid padding string: 'some'"),
+    OpError(lambda: F(X.long(), W), RuntimeError, r"expected a floating tensor, got int64"),
+    OpError(lambda: F(X, tg.ones(4, 3, 3, 0)), RuntimeError, r"Kernel size should be non-zero"),
+    OpError(lambda: F(X, W, padding=2**40), RuntimeError, r"padding .* is too large"),
 ]
 
 SPECS = [
@@ -218,7 +213,7 @@ SPECS = [
     OpSpec(
         "conv2d_backward_input",
         raw("conv2d_backward_input"),
-        reference.conv_backward_input,
+        conv.conv_backward_input,
         backward_input_samples,
         FLOATS,
         tolerances=TOLERANCES,
@@ -239,7 +234,7 @@ SPECS = [
     OpSpec(
         "conv2d_backward_weight",
         raw("conv2d_backward_weight"),
-        reference.conv_backward_weight,
+        conv.conv_backward_weight,
         backward_weight_samples,
         FLOATS,
         tolerances=TOLERANCES,
