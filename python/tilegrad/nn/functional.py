@@ -37,6 +37,7 @@ from .functions.activation import (
     threshold,
 )
 from .functions.attention import attention, scaled_dot_product_attention
+from .functions.conv import conv2d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
@@ -62,7 +63,6 @@ from .functions.margin import (
     soft_margin_loss,
     triplet_margin_loss,
 )
-from .functions.conv import conv2d
 from .functions.multihead import multi_head_attention_forward
 from .functions.norm import (
     batch_norm,

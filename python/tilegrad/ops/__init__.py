@@ -5,8 +5,8 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
-    conv,
     attention,
+    conv,
     creation,
     elementwise,
     embedding,
@@ -20,8 +20,8 @@ from . import (
 )
 
 __all__ = [
-    "conv",
     "attention",
+    "conv",
     "creation",
     "elementwise",
     "embedding",
