@@ -41,7 +41,7 @@ def _products(n, sizes, out, kernel, stride, padding, dilation):
 
 def _grouped(a, groups, dim):
     """Splits the channel dim into (groups, channels)."""
-    shape = a.shape[:dim] + (groups, a.shape[dim] // groups) + a.shape[dim + 1 :]
+    shape = (*a.shape[:dim], groups, a.shape[dim] // groups, *a.shape[dim + 1 :])
     return a.reshape(shape)
 
 
