@@ -12,7 +12,7 @@ struct KernelTable;
 
 struct Context {
   int threads = 1;
-  bool forked = false;               // this process was forked from one that ran kernels: it stays on one thread
+  bool forked = false;  // this process was forked from one that ran kernels: it stays on one thread
   ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
   const KernelTable* cpu = nullptr;  // the table of the chosen instruction set
 };

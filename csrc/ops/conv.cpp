@@ -23,8 +23,7 @@ void take_pair(const char* op, const char* what, const Dims& given, int64_t (&pa
         op, what, what, given);
   pair[0] = given[0];
   pair[1] = given[given.size - 1];
-  for (int64_t v : pair)
-    check(v < largest && v > -largest, ErrorKind::runtime, "{}: {} {} is too large", op, what, given);
+  for (int64_t v : pair) check(v < largest && v > -largest, ErrorKind::runtime, "{}: {} {} is too large", op, what, given);
 }
 
 Windows windows_of(const char* op, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups) {
@@ -40,7 +39,8 @@ Windows windows_of(const char* op, const Dims& stride, const Dims& padding, cons
     take_pair(op, "padding", padding, w.after);
   }
   for (int d = 0; d < 2; ++d) {
-    check(w.before[d] >= 0 && w.after[d] >= 0, ErrorKind::runtime, "{}: negative padding is not supported, got {}", op, padding);
+    check(w.before[d] >= 0 && w.after[d] >= 0, ErrorKind::runtime, "{}: negative padding is not supported, got {}", op,
+          padding);
     check(w.stride[d] > 0, ErrorKind::runtime, "{}: non-positive stride is not supported, got {}", op, stride);
     check(w.dilation[d] > 0, ErrorKind::runtime, "{}: dilation should be greater than zero, got {}", op, dilation);
   }
@@ -58,13 +58,13 @@ void check_weight(const Windows& w, const Array& weight) {
   check(weight.ndim() == 4, ErrorKind::runtime, "{}: expected a 4D weight (out_channels, in_channels / groups, KH, KW), got {}",
         w.op, weight.shape);
   check(weight.shape[0] >= w.groups, ErrorKind::runtime,
-        "{}: Given groups={}, expected weight to be at least {} at dimension 0, but got weight of size {} instead", w.op, w.groups,
-        w.groups, weight.shape);
+        "{}: Given groups={}, expected weight to be at least {} at dimension 0, but got weight of size {} instead", w.op,
+        w.groups, w.groups, weight.shape);
   check(weight.shape[0] % w.groups == 0, ErrorKind::runtime,
         "{}: Given groups={}, expected weight to be divisible by {} at dimension 0, but got weight of size {} instead", w.op,
         w.groups, w.groups, weight.shape);
-  check(weight.shape[2] > 0 && weight.shape[3] > 0, ErrorKind::runtime, "{}: Kernel size should be non-zero, got weight of size {}",
-        w.op, weight.shape);
+  check(weight.shape[2] > 0 && weight.shape[3] > 0, ErrorKind::runtime,
+        "{}: Kernel size should be non-zero, got weight of size {}", w.op, weight.shape);
 }
 
 void check_dtypes(const char* op, const char* first, const Array& a, const char* second, const Array& b) {
@@ -100,8 +100,7 @@ Dims windows_that_fit(const Windows& w, const Array& x, const Dims& kernel) {
 Array lines(const Array& x) { return x.shape[3] > 1 && x.strides[3] != 1 ? contiguous(x) : x; }
 
 Images images_of(const Array& x) {
-  return {x.data(),     x.dtype,      x.shape[0],   x.shape[1],  x.shape[2],
-          x.shape[3],   x.strides[0], x.strides[1], x.strides[2]};
+  return {x.data(), x.dtype, x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.strides[0], x.strides[1], x.strides[2]};
 }
 
 Conv2d view_of(const Windows& w, const Array& x, const Array& y, const Array& weight) {
@@ -155,13 +154,13 @@ Array conv2d(const Array& x, const Array& weight, const std::optional<Array>& bi
   check_weight(w, weight);
   check_dtypes(w.op, "Input", x, "weight", weight);
   check(x.shape[1] == weight.shape[1] * groups, ErrorKind::runtime,
-        "{}: Given groups={}, weight of size {}, expected input{} to have {} channels, but got {} channels instead", w.op, groups,
-        weight.shape, x.shape, weight.shape[1] * groups, x.shape[1]);
+        "{}: Given groups={}, weight of size {}, expected input{} to have {} channels, but got {} channels instead", w.op,
+        groups, weight.shape, x.shape, weight.shape[1] * groups, x.shape[1]);
   if (bias) {
     check_dtypes(w.op, "Input", x, "bias", *bias);
     check(bias->ndim() == 1 && bias->shape[0] == weight.shape[0], ErrorKind::runtime,
-          "{}: Given weight of size {}, expected bias to be 1-dimensional with {} elements, but got bias of size {} instead", w.op,
-          weight.shape, weight.shape[0], bias->shape);
+          "{}: Given weight of size {}, expected bias to be 1-dimensional with {} elements, but got bias of size {} instead",
+          w.op, weight.shape, weight.shape[0], bias->shape);
   }
   const Dims size =
       output_size ? spatial(w.op, "output_size", *output_size) : windows_that_fit(w, x, {weight.shape[2], weight.shape[3]});
@@ -191,8 +190,8 @@ Array conv2d_backward_input(const Array& dy, const Array& weight, const Dims& in
   check_weight(w, weight);
   check_dtypes(w.op, "dy", dy, "weight", weight);
   check(dy.shape[1] == weight.shape[0], ErrorKind::runtime,
-        "{}: Given weight of size {}, expected dy{} to have {} channels, but got {} channels instead", w.op, weight.shape, dy.shape,
-        weight.shape[0], dy.shape[1]);
+        "{}: Given weight of size {}, expected dy{} to have {} channels, but got {} channels instead", w.op, weight.shape,
+        dy.shape, weight.shape[0], dy.shape[1]);
   const Dims size = spatial(w.op, "input_size", input_size);
   if (is_16_bit(dy))
     return cast(conv2d_backward_input(widen(dy), widen(weight), size, stride, padding, dilation, groups), dy.dtype);
@@ -212,8 +211,8 @@ Array conv2d_backward_weight(const Array& dy, const Array& x, const Dims& kernel
   check_images(w.op, "dy", dy);
   check_images(w.op, "input", x);
   check_dtypes(w.op, "dy", dy, "input", x);
-  check(dy.shape[0] == x.shape[0], ErrorKind::runtime, "{}: expected dy{} and input{} to have the same batch size", w.op, dy.shape,
-        x.shape);
+  check(dy.shape[0] == x.shape[0], ErrorKind::runtime, "{}: expected dy{} and input{} to have the same batch size", w.op,
+        dy.shape, x.shape);
   check(dy.shape[1] % groups == 0 && x.shape[1] % groups == 0, ErrorKind::runtime,
         "{}: expected channels divisible by groups={}, got dy{} and input{}", w.op, groups, dy.shape, x.shape);
   const Dims size = spatial(w.op, "kernel_size", kernel_size);
