@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 
+EVERY = (slice(None),) * 3  # batch, group, channel
+
 
 def _tuple(value, n):
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
@@ -27,7 +29,7 @@ def _windows(n, sizes, kernel, stride, padding, dilation):
 
 
 def _products(n, sizes, out, kernel, stride, padding, dilation):
-    """Yields (tap, index into y, index into x) for the pixels where a tap of the kernel meets the image."""
+    """Yields (index of w, of y, of x), each after three more dims, for the pixels where a tap of the kernel meets the image."""
     stride, dilation, before = _tuple(stride, n), _tuple(dilation, n), _before(padding, n)
     for tap in _taps(kernel):
         y_index, x_index = [], []
@@ -36,7 +38,7 @@ def _products(n, sizes, out, kernel, stride, padding, dilation):
             valid = (at >= 0) & (at < sizes[d])
             y_index.append(np.arange(out[d])[valid])
             x_index.append(at[valid])
-        yield tap, np.ix_(*y_index), np.ix_(*x_index)
+        yield (*EVERY, *tap), (*EVERY, *np.ix_(*y_index)), (*EVERY, *np.ix_(*x_index))
 
 
 def _grouped(a, groups, dim):
@@ -54,8 +56,7 @@ def conv(x, weight, bias=None, output_size=None, stride=1, padding=0, dilation=1
     g = _grouped(x, groups, 1)
     y = np.zeros((x.shape[0], groups, w.shape[1], *out))
     for tap, y_at, x_at in _products(n, sizes, out, kernel, stride, padding, dilation):
-        window = g[(slice(None), slice(None), slice(None), *x_at)]
-        y[(slice(None), slice(None), slice(None), *y_at)] += np.einsum("ngc...,goc->ngo...", window, w[(..., *tap)])
+        y[y_at] += np.einsum("ngc...,goc->ngo...", g[x_at], w[tap])
     y = y.reshape(x.shape[0], weight.shape[0], *out)
     if bias is not None:
         y = y + bias.reshape(-1, *[1] * n)
@@ -68,8 +69,7 @@ def conv_backward_input(dy, weight, input_size, stride=1, padding=0, dilation=1,
     w, g = _grouped(weight, groups, 0), _grouped(dy, groups, 1)
     dx = np.zeros((dy.shape[0], groups, weight.shape[1], *input_size))
     for tap, y_at, x_at in _products(n, input_size, dy.shape[2:], weight.shape[2:], stride, padding, dilation):
-        part = np.einsum("ngo...,goc->ngc...", g[(slice(None), slice(None), slice(None), *y_at)], w[(..., *tap)])
-        dx[(slice(None), slice(None), slice(None), *x_at)] += part
+        dx[x_at] += np.einsum("ngo...,goc->ngc...", g[y_at], w[tap])
     return dx.reshape(dy.shape[0], groups * weight.shape[1], *input_size)
 
 
@@ -78,10 +78,7 @@ def conv_backward_weight(dy, x, kernel_size, stride=1, padding=0, dilation=1, gr
     n = dy.ndim - 2
     a, b = _grouped(dy, groups, 1), _grouped(x, groups, 1)
     dw = np.zeros((groups, a.shape[2], b.shape[2], *kernel_size))
-    every = (slice(None),) * 3
     for tap, y_at, x_at in _products(n, x.shape[2:], dy.shape[2:], kernel_size, stride, padding, dilation):
-        left, right = (
-            z.reshape(*z.shape[:3], np.prod(z.shape[3:], dtype=int)) for z in (a[(*every, *y_at)], b[(*every, *x_at)])
-        )
-        dw[(*every, *tap)] = np.einsum("ngop,ngcp->goc", left, right)
+        left, right = (z.reshape(*z.shape[:3], np.prod(z.shape[3:], dtype=int)) for z in (a[y_at], b[x_at]))
+        dw[tap] = np.einsum("ngop,ngcp->goc", left, right)
     return dw.reshape(dy.shape[1], b.shape[2], *kernel_size)

