@@ -12,6 +12,7 @@ from . import (
     loss,
     matmul,
     norm,
+    pad,
     reduce,
     shape,
     softmax,
@@ -25,6 +26,7 @@ __all__ = [
     "loss",
     "matmul",
     "norm",
+    "pad",
     "reduce",
     "shape",
     "softmax",
@@ -40,6 +42,7 @@ _FAMILIES = (
     norm,
     creation,
     embedding,
+    pad,
 )
 
 

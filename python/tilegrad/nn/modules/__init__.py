@@ -8,6 +8,7 @@ from . import (
     linear,
     loss,
     norm,
+    padding,
 )
 from .activation import *  # noqa: F403
 from .container import *  # noqa: F403
@@ -16,6 +17,7 @@ from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
+from .padding import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -25,3 +27,4 @@ __all__ += embedding.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
 __all__ += norm.__all__
+__all__ += padding.__all__

@@ -17,6 +17,7 @@ FAMILIES = (
     "loss",
     "random",
     "creation",
+    "pad",
 )
 
 __all__ = ["ALL", "FAMILIES", "FLOATS", "INTEGERS", "NUMBERS", "OpError", "OpSpec", "Sample", "all_specs", "spec"]
