@@ -21,11 +21,11 @@ inline constexpr int64_t line_floats = 64 / sizeof(float);
 struct WinogradProblem {
   Planes in, out;
   int64_t batch, in_channels, out_channels;
-  int64_t padding[2];       // zeros before the lines and columns of `in`
-  const float* weight;      // [row][column][3][3], of which this problem takes the first out_channels x in_channels ...
-  int64_t weight_row;       // ... rows are so many floats apart
-  bool transposed;          // ... or, turned by 180 degrees, in_channels rows and out_channels columns
-  const float* bias;        // out_channels, or null
+  int64_t padding[2];   // zeros before the lines and columns of `in`
+  const float* weight;  // [row][column][3][3], of which this problem takes the first out_channels x in_channels ...
+  int64_t weight_row;   // ... rows are so many floats apart
+  bool transposed;      // ... or, turned by 180 degrees, in_channels rows and out_channels columns
+  const float* bias;    // out_channels, or null
   Activation activation;
 };
 
@@ -176,7 +176,8 @@ template <int m> struct WinogradProduct {
           transform_output(t);
         }
         if (p.activation != Activation::none && !relu)
-          finish_tile<float, float>({pixels, d_step, pixels, d_step, m * m, round_up(b.count, lanes)}, {nullptr, nullptr, p.activation});
+          finish_tile<float, float>({pixels, d_step, pixels, d_step, m * m, round_up(b.count, lanes)},
+                                    {nullptr, nullptr, p.activation});
       }
       if (o > begin) {
         scatter.from = b.pixels + ((o - 1 - begin) & 1) * size;

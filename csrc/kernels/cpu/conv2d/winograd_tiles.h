@@ -41,7 +41,8 @@ struct Run {
   int64_t image, row, col;  // of its first tile
   int64_t length, at;       // at: its first tile's number in the block
 };
-template <class Body> TG_INLINE void for_each_run(const Tiling& g, int64_t begin, int64_t count, int64_t longest, const Body& body) {
+template <class Body> TG_INLINE void for_each_run(const Tiling& g, int64_t begin, int64_t count, int64_t longest,
+                                                  const Body& body) {
   Run run{begin / (g.rows * g.cols), begin / g.cols % g.rows, begin % g.cols, 0, 0};
   while (run.at < count) {
     run.length = smaller(smaller(g.cols - run.col, longest), count - run.at);

@@ -41,10 +41,10 @@ template <> struct WinogradTransform<4> {
   static constexpr double a = 0.625, b = 1.5, a2 = a * a, b2 = b * b;
   static constexpr double of_a = 1 / (2 * a2 * (a2 - b2)), of_b = 1 / (2 * b2 * (b2 - a2));
   static constexpr float G[n][3] = {{float(1 / (a2 * b2)), 0, 0},
-                                    {float(of_a), float(of_a* a), float(of_a* a2)},
-                                    {float(of_a), float(-of_a * a), float(of_a* a2)},
-                                    {float(of_b), float(of_b* b), float(of_b* b2)},
-                                    {float(of_b), float(-of_b * b), float(of_b* b2)},
+                                    {float(of_a), float(of_a * a), float(of_a * a2)},
+                                    {float(of_a), float(-of_a * a), float(of_a * a2)},
+                                    {float(of_b), float(of_b * b), float(of_b * b2)},
+                                    {float(of_b), float(-of_b * b), float(of_b * b2)},
                                     {0, 0, 1}};
   TG_INLINE static Vec<float> of(double x) { return Vec<float>(float(x)); }
 
@@ -115,12 +115,12 @@ template <int m> [[gnu::noinline]] static void transform_output(const OutputTran
   const Vec<float> bias(t.bias), least(t.least);
   both_dimensions<F::n, m>([](const auto& x, auto& y) TG_INLINE_LAMBDA { F::output(x, y); },
                            [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(t.q + (i * F::n + j) * t.q_step); },
-                           [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA {
-                             max_or_second(least, x + bias).store(t.y + (i * m + j) * t.y_step);
-                           });
+                           [&](int i, int j, Vec<float> x)
+                               TG_INLINE_LAMBDA { max_or_second(least, x + bias).store(t.y + (i * m + j) * t.y_step); });
 }
 
-template <int m> [[gnu::noinline]] static void transform_output_gradient(const float* y, int64_t y_step, float* q, int64_t q_step) {
+template <int m> [[gnu::noinline]] static void transform_output_gradient(const float* y, int64_t y_step, float* q,
+                                                                         int64_t q_step) {
   using F = WinogradTransform<m>;
   both_dimensions<m, F::n>([](const auto& x, auto& z) TG_INLINE_LAMBDA { F::output_transposed(x, z); },
                            [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(y + (i * m + j) * y_step); },

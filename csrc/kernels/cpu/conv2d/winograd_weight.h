@@ -51,7 +51,9 @@ template <int m> struct WinogradWeight {
   int64_t panels() const { return ceil_div(p.in_channels, panel); }
   // of a worker: pixels of one channel, and a register full of transformed channels
   int64_t turned_step() const { return block_tiles + line_floats; }
-  int64_t scratch_floats() const { return round_up(2 * products * d_step + lanes, line_floats) + products * lanes * turned_step(); }
+  int64_t scratch_floats() const {
+    return round_up(2 * products * d_step + lanes, line_floats) + products * lanes * turned_step();
+  }
   size_t workspace() const {
     return size_t(products * (u_step + v_step + m_step) + workers * scratch_floats()) * sizeof(float);
   }
@@ -107,7 +109,8 @@ template <int m> struct WinogradWeight {
           transform_input<m>(pixels + t, d_step, turned + c * turned_step() + t, t_step);
       }
       for (int64_t c = channels; c < lanes; ++c)
-        for (int64_t xi = 0; xi < products; ++xi) __builtin_memset(turned + xi * t_step + c * turned_step(), 0, size_t(b.padded_count()) * sizeof(float));
+        for (int64_t xi = 0; xi < products; ++xi)
+          __builtin_memset(turned + xi * t_step + c * turned_step(), 0, size_t(b.padded_count()) * sizeof(float));
       float* const v = b.v + first / panel * block_tiles * panel + first % panel;
       for (int64_t xi = 0; xi < products; ++xi) turn(turned + xi * t_step, v + xi * v_step, b.padded_count());
     }
@@ -141,7 +144,8 @@ template <int m> struct WinogradWeight {
   void multiply(const Block& b, int64_t begin, int64_t end) {
     const int64_t row_tiles = ceil_div(p.out_channels, tile_rows);
     // fetched meanwhile: this worker's share of the next block
-    const int64_t next = b.begin + block_tiles, count = smaller(block_tiles, x_tiling.count() - next), steps = (end - begin) * panels();
+    const int64_t next = b.begin + block_tiles, count = smaller(block_tiles, x_tiling.count() - next),
+                  steps = (end - begin) * panels();
     TilePrefetch x, dy;
     x.template start<m>(p.x, x_tiling, p.in_channels, next, count, p.padding[0], 2 - p.padding[0], steps);
     dy.template start<m>(p.dy, dy_tiling, p.out_channels, next, count, 0, 0, steps);
