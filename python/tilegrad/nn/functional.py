@@ -36,6 +36,7 @@ from .functions.activation import (
     tanhshrink,
     threshold,
 )
+from .functions.attention import attention, scaled_dot_product_attention
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
@@ -61,6 +62,7 @@ from .functions.margin import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .functions.multihead import multi_head_attention_forward
 from .functions.norm import (
     batch_norm,
     group_norm,
@@ -73,6 +75,7 @@ from .functions.pad import pad
 
 __all__ = [
     "alpha_dropout",
+    "attention",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -109,6 +112,7 @@ __all__ = [
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "nll_loss",
     "normalize",
@@ -120,6 +124,7 @@ __all__ = [
     "relu6",
     "relu_",
     "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

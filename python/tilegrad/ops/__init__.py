@@ -5,6 +5,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
     creation,
     elementwise,
     embedding,
@@ -19,6 +20,7 @@ from . import (
 )
 
 __all__ = [
+    "attention",
     "creation",
     "elementwise",
     "embedding",
@@ -41,6 +43,7 @@ _FAMILIES = (
     loss,
     norm,
     creation,
+    attention,
     embedding,
     pad,
 )

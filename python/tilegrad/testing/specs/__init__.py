@@ -18,6 +18,7 @@ FAMILIES = (
     "random",
     "creation",
     "pad",
+    "attention",
 )
 
 __all__ = ["ALL", "FAMILIES", "FLOATS", "INTEGERS", "NUMBERS", "OpError", "OpSpec", "Sample", "all_specs", "spec"]
