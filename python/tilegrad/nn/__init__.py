@@ -14,6 +14,8 @@ from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
+from .modules.rnn import *  # noqa: F403
+from .modules.rnn_cells import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]

@@ -12,6 +12,7 @@ from . import (
     loss,
     matmul,
     reduce,
+    rnn,
     shape,
     softmax,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "loss",
     "matmul",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
@@ -37,6 +39,7 @@ _FAMILIES = (
     loss,
     creation,
     embedding,
+    rnn,
 )
 
 

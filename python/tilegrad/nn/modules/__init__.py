@@ -7,6 +7,8 @@ from . import (
     embedding,
     linear,
     loss,
+    rnn,
+    rnn_cells,
 )
 from .activation import *  # noqa: F403
 from .container import *  # noqa: F403
@@ -14,6 +16,8 @@ from .dropout import *  # noqa: F403
 from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .rnn import *  # noqa: F403
+from .rnn_cells import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -22,3 +26,5 @@ __all__ += dropout.__all__
 __all__ += embedding.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
+__all__ += rnn.__all__
+__all__ += rnn_cells.__all__
