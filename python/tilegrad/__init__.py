@@ -84,6 +84,8 @@ def __getattr__(name: str):
 
     if name in {"nn", "optim", "utils", "datasets", "io", "testing", "course", "reference", "bench", "cli", "transforms"}:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in {"distributions", "func"}:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in {"save", "load"}:
         return getattr(importlib.import_module(f"{__name__}.io"), name)
     if name.endswith("Tensor"):

@@ -5,12 +5,14 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
     creation,
     elementwise,
     embedding,
     index,
     loss,
     matmul,
+    norm,
     reduce,
     rnn,
     shape,
@@ -18,12 +20,14 @@ from . import (
 )
 
 __all__ = [
+    "attention",
     "creation",
     "elementwise",
     "embedding",
     "index",
     "loss",
     "matmul",
+    "norm",
     "reduce",
     "rnn",
     "shape",
@@ -37,7 +41,9 @@ _FAMILIES = (
     matmul,
     softmax,
     loss,
+    norm,
     creation,
+    attention,
     embedding,
     rnn,
 )

@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    attention,
     container,
     dropout,
     embedding,
@@ -9,8 +10,11 @@ from . import (
     loss,
     rnn,
     rnn_cells,
+    norm,
+    transformer,
 )
 from .activation import *  # noqa: F403
+from .attention import *  # noqa: F403
 from .container import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .embedding import *  # noqa: F403
@@ -18,6 +22,8 @@ from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .rnn import *  # noqa: F403
 from .rnn_cells import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .transformer import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -28,3 +34,6 @@ __all__ += linear.__all__
 __all__ += loss.__all__
 __all__ += rnn.__all__
 __all__ += rnn_cells.__all__
+__all__ += attention.__all__
+__all__ += transformer.__all__
+__all__ += norm.__all__
