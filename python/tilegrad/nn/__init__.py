@@ -15,9 +15,9 @@ from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
+from .modules.norm import *  # noqa: F403
 from .modules.rnn import *  # noqa: F403
 from .modules.rnn_cells import *  # noqa: F403
-from .modules.norm import *  # noqa: F403
 from .modules.transformer import *  # noqa: F403
 from .parameter import Buffer, Parameter
 

@@ -8,9 +8,9 @@ from . import (
     embedding,
     linear,
     loss,
+    norm,
     rnn,
     rnn_cells,
-    norm,
     transformer,
 )
 from .activation import *  # noqa: F403
@@ -20,9 +20,9 @@ from .dropout import *  # noqa: F403
 from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .norm import *  # noqa: F403
 from .rnn import *  # noqa: F403
 from .rnn_cells import *  # noqa: F403
-from .norm import *  # noqa: F403
 from .transformer import *  # noqa: F403
 
 __all__: list[str] = []
