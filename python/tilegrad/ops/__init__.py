@@ -15,6 +15,7 @@ from . import (
     norm,
     pad,
     reduce,
+    rnn,
     shape,
     softmax,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "norm",
     "pad",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
@@ -46,6 +48,7 @@ _FAMILIES = (
     attention,
     embedding,
     pad,
+    rnn,
 )
 
 
