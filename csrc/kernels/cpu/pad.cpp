@@ -38,7 +38,7 @@ static int64_t place(PadMode mode, int64_t i, int64_t n) {
 // The inner row that each padded row shows, row after row.
 struct RowWalk {
   const Pad& v;
-  int outer;                                    // dims above the row
+  int outer;                                      // dims above the row
   int64_t index[max_dims], offset[max_dims + 1];  // offset[d]: of the dims before d; `outside` once one of them is outside
 
   RowWalk(const Pad& pad, int64_t row) : v(pad), outer(pad.ndim - 1) {
@@ -160,14 +160,14 @@ Status pad_backward(const Launch& launch, const Pad& v, const void* dy, void* dx
   if (v.first_padded > v.ndim - 1) return {Status::missing};  // nothing is padded: the caller has a copy to make
   const int element = size_of(v.dtype);
   const int64_t slice_bytes = rows * v.padded_shape[v.ndim - 1] * element;
-  parallel_for(launch, slices, slice_bytes < piece_bytes ? piece_bytes / (slice_bytes + 1) + 1 : 1,
-               [&](int64_t begin, int64_t end) {
-                 memset(static_cast<char*>(dx) + begin * inner * element, 0, static_cast<size_t>((end - begin) * inner * element));
-                 visit(v.dtype, [&]<class S>() {
-                   if constexpr (is_floating(dtype_of<S>))
-                     add_rows(v, static_cast<const S*>(dy), static_cast<S*>(dx), begin * rows, end * rows);
-                 });
-               });
+  parallel_for(
+      launch, slices, slice_bytes < piece_bytes ? piece_bytes / (slice_bytes + 1) + 1 : 1, [&](int64_t begin, int64_t end) {
+        memset(static_cast<char*>(dx) + begin * inner * element, 0, static_cast<size_t>((end - begin) * inner * element));
+        visit(v.dtype, [&]<class S>() {
+          if constexpr (is_floating(dtype_of<S>))
+            add_rows(v, static_cast<const S*>(dy), static_cast<S*>(dx), begin * rows, end * rows);
+        });
+      });
   return {};
 }
 
