@@ -4,6 +4,7 @@
 #include "kernels/arguments/conv.h"
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/optimizer.h"
+#include "kernels/arguments/pad.h"
 #include "kernels/arguments/random.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
@@ -48,6 +49,10 @@ struct KernelTable {
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
   Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
   Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
+
+  // images
+  Status (*pad)(const Launch&, const Pad&, const void* in, void* out);
+  Status (*pad_backward)(const Launch&, const Pad&, const void* dy, void* dx);
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

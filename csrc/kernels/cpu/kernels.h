@@ -67,6 +67,10 @@ Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low,
 Status sgd(const Launch&, const ParameterList&, const SgdStep&);
 Status adam(const Launch&, const ParameterList&, const AdamStep&);
 
+// pad.cpp
+Status pad(const Launch&, const Pad&, const void* in, void* out);
+Status pad_backward(const Launch&, const Pad&, const void* dy, void* dx);
+
 // probe.cpp
 int64_t fma_loop(int64_t iterations);
 

@@ -63,6 +63,9 @@ static KernelTable make_table() {
     t.index_select = index_select;
     t.index_add = index_add;
     t.index_copy = index_copy;
+
+    t.pad = pad;
+    t.pad_backward = pad_backward;
   }
   return t;
 }

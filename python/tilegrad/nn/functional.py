@@ -72,6 +72,7 @@ from .functions.norm import (
     local_response_norm,
     rms_norm,
 )
+from .functions.pad import pad
 
 __all__ = [
     "alpha_dropout",
@@ -118,6 +119,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "prelu",
     "relu",

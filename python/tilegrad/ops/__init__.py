@@ -14,7 +14,9 @@ from . import (
     loss,
     matmul,
     norm,
+    pad,
     reduce,
+    rnn,
     shape,
     softmax,
 )
@@ -29,7 +31,9 @@ __all__ = [
     "loss",
     "matmul",
     "norm",
+    "pad",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
@@ -46,6 +50,8 @@ _FAMILIES = (
     creation,
     attention,
     embedding,
+    pad,
+    rnn,
 )
 
 

@@ -18,6 +18,7 @@ FAMILIES = (
     "loss",
     "random",
     "creation",
+    "pad",
     "attention",
 )
 
