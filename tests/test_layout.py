@@ -107,6 +107,8 @@ def table_rows():
 
 
 WITHOUT_SPEC = {
+    "layer_norm_backward_workspace", "rms_norm_backward_workspace", "batch_norm_workspace", "batch_norm_backward_workspace",
+    "group_norm_backward_workspace",
     "matmul_workspace",  # the scratch that matmul asks for
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py

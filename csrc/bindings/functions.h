@@ -7,6 +7,7 @@ void bind_creation();
 void bind_elementwise();
 void bind_gather();
 void bind_matmul();
+void bind_norm();
 void bind_optimizer();
 void bind_random();
 void bind_reduce();
@@ -19,6 +20,7 @@ inline void bind_functions() {
   bind_elementwise();
   bind_gather();
   bind_matmul();
+  bind_norm();
   bind_optimizer();
   bind_random();
   bind_reduce();

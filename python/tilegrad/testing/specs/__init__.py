@@ -15,6 +15,7 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "norm",
     "random",
     "creation",
 )
