@@ -5,29 +5,40 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
+    conv,
     creation,
     elementwise,
     embedding,
     index,
     loss,
     matmul,
+    norm,
+    pad,
     reduce,
+    rnn,
     shape,
     softmax,
 )
 
 __all__ = [
+    "attention",
+    "conv",
     "creation",
     "elementwise",
     "embedding",
     "index",
     "loss",
     "matmul",
+    "norm",
+    "pad",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,
@@ -35,8 +46,12 @@ _FAMILIES = (
     matmul,
     softmax,
     loss,
+    norm,
     creation,
+    attention,
     embedding,
+    pad,
+    rnn,
 )
 
 
