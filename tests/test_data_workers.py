@@ -18,7 +18,6 @@ import tilegrad as tg
 from tilegrad.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 from tilegrad.utils.data.process_workers import batch_seed
 
-
 Point = collections.namedtuple("Point", "x y")
 
 
