@@ -5,6 +5,8 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
+    conv,
     creation,
     elementwise,
     embedding,
@@ -12,12 +14,16 @@ from . import (
     loss,
     matmul,
     norm,
+    pad,
     reduce,
+    rnn,
     shape,
     softmax,
 )
 
 __all__ = [
+    "attention",
+    "conv",
     "creation",
     "elementwise",
     "embedding",
@@ -25,11 +31,14 @@ __all__ = [
     "loss",
     "matmul",
     "norm",
+    "pad",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,
@@ -39,7 +48,10 @@ _FAMILIES = (
     loss,
     norm,
     creation,
+    attention,
     embedding,
+    pad,
+    rnn,
 )
 
 

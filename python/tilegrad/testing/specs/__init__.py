@@ -6,6 +6,7 @@ import importlib
 from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpec, Sample
 
 FAMILIES = (
+    "conv",
     "elementwise",
     "arithmetic",
     "compare",
@@ -18,6 +19,8 @@ FAMILIES = (
     "norm",
     "random",
     "creation",
+    "pad",
+    "attention",
 )
 
 __all__ = ["ALL", "FAMILIES", "FLOATS", "INTEGERS", "NUMBERS", "OpError", "OpSpec", "Sample", "all_specs", "spec"]
