@@ -200,7 +200,8 @@ def everything(seed):
         x, w, b = (tg.tensor(rng.standard_normal(s), dtype=tg.float32, requires_grad=True) for s in (shape, size, size))
         y = call(x, w, b)
         y.backward(tg.tensor(rng.standard_normal(shape), dtype=tg.float32))
-        found |= {f"{name} {k}": v.detach().numpy().tobytes() for k, v in dict(y=y, dx=x.grad, dw=w.grad, db=b.grad).items()}
+        parts = {"y": y, "dx": x.grad, "dw": w.grad, "db": b.grad}
+        found |= {f"{name} {k}": v.detach().numpy().tobytes() for k, v in parts.items()}
     return found
 
 

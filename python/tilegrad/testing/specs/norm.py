@@ -182,7 +182,7 @@ SPECS = [
         "layer_norm", f("layer_norm"), norm.layer_norm, row_samples(True), tolerances=TOLERANCES, differentiable=(0, 2, 3),
         errors=[
             OpError(lambda: N.layer_norm_op(tg.ones(2, 3), tg.ones(4), None, 1, 1e-5), RuntimeError, r"weight of shape \(3,\)"),
-            OpError(lambda: N.layer_norm_op(tg.ones(2, 3), None, None, 3, 1e-5), RuntimeError, r"last 3 dims of shape \(2, 3\)"),
+            OpError(lambda: N.layer_norm_op(tg.ones(2, 3), None, None, 3, 1e-5), RuntimeError, r"last 3 dims of shape \(2"),
             OpError(lambda: N.layer_norm_op(tg.ones(2, 3, dtype=tg.int64), None, None, 1, 1e-5), RuntimeError, "got int64"),
             OpError(
                 lambda: N.layer_norm_op(tg.ones(2, 3), tg.ones(3, dtype=tg.float64), None, 1, 1e-5),
