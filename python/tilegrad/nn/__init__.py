@@ -9,10 +9,14 @@ from __future__ import annotations
 from . import functional, init, modules, parameter, utils
 from .module import Module
 from .modules.activation import *  # noqa: F403
+from .modules.attention import *  # noqa: F403
 from .modules.container import *  # noqa: F403
 from .modules.dropout import *  # noqa: F403
+from .modules.embedding import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
+from .modules.norm import *  # noqa: F403
+from .modules.transformer import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]

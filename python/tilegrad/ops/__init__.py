@@ -5,22 +5,28 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
     creation,
     elementwise,
+    embedding,
     index,
     loss,
     matmul,
+    norm,
     reduce,
     shape,
     softmax,
 )
 
 __all__ = [
+    "attention",
     "creation",
     "elementwise",
+    "embedding",
     "index",
     "loss",
     "matmul",
+    "norm",
     "reduce",
     "shape",
     "softmax",
@@ -33,7 +39,10 @@ _FAMILIES = (
     matmul,
     softmax,
     loss,
+    norm,
     creation,
+    attention,
+    embedding,
 )
 
 

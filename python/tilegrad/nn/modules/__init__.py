@@ -2,20 +2,32 @@
 
 from . import (
     activation,
+    attention,
     container,
     dropout,
+    embedding,
     linear,
     loss,
+    norm,
+    transformer,
 )
 from .activation import *  # noqa: F403
+from .attention import *  # noqa: F403
 from .container import *  # noqa: F403
 from .dropout import *  # noqa: F403
+from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .transformer import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
 __all__ += container.__all__
 __all__ += dropout.__all__
+__all__ += embedding.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
+__all__ += attention.__all__
+__all__ += transformer.__all__
+__all__ += norm.__all__

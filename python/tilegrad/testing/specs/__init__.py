@@ -17,6 +17,7 @@ FAMILIES = (
     "loss",
     "random",
     "creation",
+    "attention",
 )
 
 __all__ = ["ALL", "FAMILIES", "FLOATS", "INTEGERS", "NUMBERS", "OpError", "OpSpec", "Sample", "all_specs", "spec"]

@@ -1,0 +1,112 @@
+"""Embedding: values, the gradient's options, errors."""
+
+import numpy as np
+import pytest
+
+import tilegrad as tg
+import tilegrad.nn.functional as F
+from tilegrad import nn
+from tilegrad.testing import assert_close, gradcheck
+
+RNG = np.random.default_rng(0)
+
+
+def table(rows=7, columns=5, **kwargs):
+    return tg.tensor(RNG.standard_normal((rows, columns)), **kwargs)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (6,), (3, 4), (2, 0, 3), (2, 3, 4)])
+@pytest.mark.parametrize("kind", [tg.int64, tg.int32])
+def test_rows_by_number(shape, kind):
+    weight, index = table(), RNG.integers(0, 7, shape)
+    out = F.embedding(tg.tensor(index, dtype=kind), weight)
+    assert out.shape == (*shape, 5)
+    assert np.array_equal(out.numpy(), weight.numpy()[index])
+
+
+def expected_gradient(index, dy, rows, padding=None, by_frequency=False):
+    out = np.zeros((rows, dy.shape[-1]))
+    for i, d in zip(index.ravel(), dy.reshape(-1, dy.shape[-1]), strict=True):
+        if i != padding:
+            out[i] += d / (np.sum(index == i) if by_frequency else 1)
+    return out
+
+
+@pytest.mark.parametrize("padding", [None, 2, -1])
+@pytest.mark.parametrize("by_frequency", [False, True])
+def test_gradient(padding, by_frequency):
+    weight, index = table(requires_grad=True), RNG.integers(0, 7, (4, 9))
+    dy = RNG.standard_normal((4, 9, 5))
+    F.embedding(tg.tensor(index), weight, padding_idx=padding, scale_grad_by_freq=by_frequency).backward(tg.tensor(dy))
+    at = None if padding is None else padding % 7
+    assert_close(weight.grad, tg.tensor(expected_gradient(index, dy, 7, at, by_frequency)), rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_of_order_2():
+    weight, index = table(requires_grad=True), tg.tensor([[1, 1], [2, 6]])
+    assert gradcheck(lambda w: F.embedding(index, w) ** 2, [weight])
+    (first,) = tg.autograd.grad((F.embedding(index, weight) ** 3).sum(), weight, create_graph=True)
+    (second,) = tg.autograd.grad(first.sum(), weight)
+    count = np.bincount([1, 1, 2, 6], minlength=7)[:, None]
+    assert_close(second, tg.tensor(6 * weight.detach().numpy() * count), rtol=1e-12, atol=1e-12)
+
+
+def test_max_norm_scales_the_picked_rows_in_place():
+    weight = tg.tensor([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]])
+    out = F.embedding(tg.tensor([0, 0, 1]), weight, max_norm=1.0)
+    assert_close(out, tg.tensor([[0.6, 0.8], [0.6, 0.8], [0.3, 0.4]]), rtol=1e-6, atol=1e-6)
+    assert_close(weight, tg.tensor([[0.6, 0.8], [0.3, 0.4], [6.0, 8.0]]), rtol=1e-6, atol=1e-6)
+    layer = nn.Embedding(3, 2, max_norm=0.5, norm_type=1.0)
+    layer(tg.tensor([0, 2])).sum().backward()
+    assert float(layer.weight.detach().abs().sum(1)[0]) <= 0.5 + 1e-6
+    assert layer.weight.grad.tolist() == [[1, 1], [0, 0], [1, 1]]
+
+
+def test_errors():
+    weight = tg.zeros(4, 3)
+    for bad in (4, -1):
+        with pytest.raises(IndexError, match=rf"embedding: index out of range in self: {bad} in a table of 4 rows"):
+            F.embedding(tg.tensor([0, bad]), weight)
+    with pytest.raises(RuntimeError, match=r"scalar types: Long, Int; but got tilegrad.float32"):
+        F.embedding(tg.zeros(2), weight)
+    with pytest.raises(RuntimeError, match=r"'weight' must be 2-D .* got shape \(4,\)"):
+        F.embedding(tg.tensor([0]), tg.zeros(4))
+    with pytest.raises(ValueError, match="Padding_idx must be within num_embeddings, got 4 for 4 rows"):
+        nn.Embedding(4, 3, padding_idx=4)
+    with pytest.raises(ValueError, match="Padding_idx must be within num_embeddings, got -5 for 4 rows"):
+        F.embedding(tg.tensor([0]), weight, padding_idx=-5)
+    with pytest.raises(NotImplementedError, match="sparse gradients are not supported"):
+        nn.Embedding(4, 3, sparse=True)
+    with pytest.raises(ValueError, match=r"Shape of weight does not match .* got \(2, 3\), expected \(4, 3\)"):
+        nn.Embedding(4, 3, _weight=tg.zeros(2, 3))
+    with pytest.raises(ValueError, match="expected to be 2-dimensional, got 1-d"):
+        nn.Embedding.from_pretrained(tg.zeros(3))
+    with pytest.raises(ValueError, match="must not be negative, got -1 and 3"):
+        nn.Embedding(-1, 3)
+
+
+def test_layer():
+    tg.manual_seed(0)
+    layer = nn.Embedding(1000, 30, padding_idx=-1)
+    assert repr(layer) == "Embedding(1000, 30, padding_idx=999)"
+    assert repr(nn.Embedding(3, 2, max_norm=1.0, norm_type=1.0, scale_grad_by_freq=True)) == (
+        "Embedding(3, 2, max_norm=1.0, norm_type=1.0, scale_grad_by_freq=True)"
+    )
+    values = layer.weight.detach().numpy()
+    assert not values[999].any()
+    assert abs(values.std() - 1) < 0.02
+    assert list(layer.state_dict()) == ["weight"]
+    assert layer(tg.tensor([[1, 999]])).shape == (1, 2, 30)
+    other = nn.Embedding(1000, 30)
+    other.load_state_dict(layer.state_dict())
+    assert np.array_equal(other.weight.detach().numpy(), values)
+
+
+def test_from_pretrained():
+    given = table(4, 2)
+    frozen, free = nn.Embedding.from_pretrained(given), nn.Embedding.from_pretrained(given, freeze=False, padding_idx=1)
+    assert not frozen.weight.requires_grad
+    assert free.weight.requires_grad
+    assert free.padding_idx == 1
+    assert frozen(tg.tensor([3]))[0].tolist() == given[3].tolist()
+    assert free.weight[1].tolist() == given[1].tolist()  # a given row stays, as in PyTorch
