@@ -158,7 +158,7 @@ class Autoencoder(Recipe):
             checks.append(Check.at_least("purity of the symbols", metrics["purity of the symbols"], 0.5, "N32"))
         if o.code == "real" and not o.denoise:
             checks.insert(0, Check.at_most("test MSE / PCA's", metrics["test MSE"] / metrics["PCA's MSE"], 1, "N28"))
-            checks.append(Check.at_most("angle between the linear one's space and PCA's", self.subspace_angle(), 0.3, "N28"))
+            checks.append(Check.at_most("angle between the linear one's space and PCA's", self.subspace_angle(), 0.05, "N28"))
         return checks
 
     def figures(self, folder: Any) -> None:

@@ -20,7 +20,10 @@ __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weigh
 
 
 class _Reparametrized:
-    """A pre-forward hook that sets `module.<name>`."""
+    """The hooks around forward: before it `module.<name>` is computed, after it only its value stays.
+
+    Without the second, the layer would hold on to the graph of its last call and could not be copied or pickled.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,26 +34,28 @@ class _Reparametrized:
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute(module))
 
+    def release(self, module: Module, inputs: Any, output: Any) -> None:
+        setattr(module, self.name, getattr(module, self.name).detach())
+
     def attach(self, module: Module, parameters: dict[str, Any]) -> None:
         """Replaces the parameter `name` by `parameters`; `name` stays readable as a plain attribute."""
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, _Reparametrized) and hook.name == self.name:
-                raise RuntimeError(
-                    f"parameter {self.name!r} of {type(module).__name__} is computed by {type(hook).__name__} already"
-                )
         del module._parameters[self.name]
         for suffix, value in parameters.items():
             module.register_parameter(self.name + suffix, Parameter(value))
         module.register_forward_pre_hook(self)
+        module.register_forward_hook(self.release)
 
     @classmethod
     def detach(cls, module: M, name: str, suffixes: tuple[str, ...]) -> M:
         """Takes the hook off; `name` is a parameter again, with the value it has now."""
-        for key, hook in module._forward_pre_hooks.items():
+        for key, entry in module._forward_pre_hooks.items():
+            hook = entry.function
             if isinstance(hook, cls) and hook.name == name:
                 with tg.no_grad():
                     weight = hook.compute(module)
                 del module._forward_pre_hooks[key]
+                after = module._forward_hooks
+                del after[next(k for k, e in after.items() if e.function == hook.release)]
                 for suffix in suffixes:
                     delattr(module, name + suffix)
                 delattr(module, name)
@@ -60,11 +65,15 @@ class _Reparametrized:
 
 
 def _parameter(module: Module, name: str, what: str) -> Any:
+    """The parameter called `name`, or an error saying why it cannot be replaced."""
+    for entry in module._forward_pre_hooks.values():
+        hook = entry.function
+        if isinstance(hook, _Reparametrized) and hook.name == name:
+            raise RuntimeError(f"{what}: {name!r} of {type(module).__name__} is computed by {type(hook).__name__} already")
     weight = module._parameters.get(name)
     if weight is None:
-        raise ValueError(
-            f"{what}: {type(module).__name__} has no parameter {name!r}; it has {', '.join(module._parameters) or 'none'}"
-        )
+        known = ", ".join(module._parameters) or "none"
+        raise ValueError(f"{what}: {type(module).__name__} has no parameter {name!r}; it has {known}")
     return weight
 
 
