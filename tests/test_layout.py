@@ -107,6 +107,7 @@ def table_rows():
 
 
 WITHOUT_SPEC = {
+    "conv2d_workspace", "conv2d_backward_input_workspace", "conv2d_backward_weight_workspace",  # their scratch
     "matmul_workspace",  # the scratch that matmul asks for
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py

@@ -35,6 +35,14 @@ extern Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&
 Status matmul(const Launch&, const Matmul&);
 size_t matmul_workspace(const Matmul&, int threads);
 
+// conv2d/conv2d.cpp
+Status conv2d(const Launch&, const Conv2d&);
+Status conv2d_backward_input(const Launch&, const Conv2d&);
+Status conv2d_backward_weight(const Launch&, const Conv2d&);
+size_t conv2d_workspace(const Conv2d&, int threads);
+size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
+size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
+
 // softmax.cpp
 Status softmax(const Launch&, const Rows& x, const Rows& y);
 Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
@@ -58,6 +66,10 @@ Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low,
 // optimizer.cpp
 Status sgd(const Launch&, const ParameterList&, const SgdStep&);
 Status adam(const Launch&, const ParameterList&, const AdamStep&);
+
+// pad.cpp
+Status pad(const Launch&, const Pad&, const void* in, void* out);
+Status pad_backward(const Launch&, const Pad&, const void* dy, void* dx);
 
 // probe.cpp
 int64_t fma_loop(int64_t iterations);

@@ -34,6 +34,13 @@ static KernelTable make_table() {
     t.copy = copy;
     take(t.reduce, reduce_rows);
 
+    t.conv2d = conv2d;
+    t.conv2d_backward_input = conv2d_backward_input;
+    t.conv2d_backward_weight = conv2d_backward_weight;
+    t.conv2d_workspace = conv2d_workspace;
+    t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
+    t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
+
     t.softmax = softmax;
     t.softmax_backward = softmax_backward;
     t.log_softmax = log_softmax;
@@ -56,6 +63,9 @@ static KernelTable make_table() {
     t.index_select = index_select;
     t.index_add = index_add;
     t.index_copy = index_copy;
+
+    t.pad = pad;
+    t.pad_backward = pad_backward;
   }
   return t;
 }

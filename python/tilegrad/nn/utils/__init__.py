@@ -1,5 +1,6 @@
 """tilegrad.nn.utils: gradient clipping, normalised weights, parameters as a vector, calling with other parameters."""
 
+from . import rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_, get_total_norm
 from .convert_parameters import parameters_to_vector, vector_to_parameters
 from .reparametrize import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
@@ -13,6 +14,7 @@ __all__ = [
     "parameters_to_vector",
     "remove_spectral_norm",
     "remove_weight_norm",
+    "rnn",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",

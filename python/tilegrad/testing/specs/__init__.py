@@ -6,6 +6,7 @@ import importlib
 from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpec, Sample
 
 FAMILIES = (
+    "conv",
     "elementwise",
     "arithmetic",
     "compare",
@@ -17,6 +18,7 @@ FAMILIES = (
     "loss",
     "random",
     "creation",
+    "pad",
     "attention",
 )
 
