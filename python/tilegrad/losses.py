@@ -78,6 +78,7 @@ def gradient_penalty(
     share = tg.rand(real.shape[0], *([1] * (real.ndim - 1)), generator=generator, dtype=real.dtype)  # (N, 1, ...)
     x = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
     (slope,) = tg.autograd.grad(critic(x).sum(), x, create_graph=True)
+    assert slope is not None
     excess = slope.flatten(1).norm(dim=1) - 1  # (N)
     return ((excess if two_sided else F.relu(excess)) ** 2).mean()
 

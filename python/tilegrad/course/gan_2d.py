@@ -171,6 +171,7 @@ class Gan2d(Recipe):
         share = tg.rand(SAMPLES, 1)
         x = (share * real + (1 - share) * fake).requires_grad_()
         (slope,) = tg.autograd.grad(self.score(x).sum(), x)
+        assert slope is not None
         return float(slope.norm(dim=1).mean())
 
     def checks(self, metrics: dict[str, float]) -> list[Check]:

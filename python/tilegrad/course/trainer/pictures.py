@@ -66,7 +66,7 @@ def save_images(images: Any, file: Path, columns: int = 8, scale: int = 6) -> No
     for i in range(count):
         grid[i // columns, :height, i % columns, :width] = images[i]
     grid = grid.reshape(rows * (height + 1), columns * (width + 1), 3)
-    imsave(file, grid.repeat(scale, axis=0).repeat(scale, axis=1), metadata={"Software": None})
+    imsave(file, grid.repeat(scale, axis=0).repeat(scale, axis=1))
 
 
 def draw_curves(recipe: Recipe, file: Path) -> None:
