@@ -6,7 +6,7 @@ import numpy as np
 import tilegrad as tg
 from tilegrad.reference import norm
 from tilegrad.testing.layouts import expanded, stepped, transposed, uniform
-from tilegrad.testing.spec import FLOATS, OpError, OpSpec, functional, sample
+from tilegrad.testing.spec import OpError, OpSpec, functional, sample
 
 TOLERANCES = {"float32": (1e-5, 5e-6), "float64": (1e-12, 1e-13), "bfloat16": (2.0**-6, 2e-2), "float16": (2.0**-8, 3e-3)}
 BACKWARD = {"float32": (1e-4, 1e-4), "float64": (1e-11, 1e-12), "bfloat16": (2.0**-5, 0.3), "float16": (2.0**-7, 3e-2)}
