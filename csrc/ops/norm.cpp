@@ -41,8 +41,8 @@ void check_gradient(const char* op, const Array& dy, const Array& x) {
         dy.dtype, x.shape, x.dtype);
 }
 Array statistics_for(const char* op, const char* what, const Array& v, const Array& x, const Dims& shape) {
-  check(v.shape == shape && v.dtype == compute_type(x.dtype), ErrorKind::runtime, "{}: expected {} of shape {} and dtype {}, got {} {}",
-        op, what, shape, compute_type(x.dtype), v.shape, v.dtype);
+  check(v.shape == shape && v.dtype == compute_type(x.dtype), ErrorKind::runtime,
+        "{}: expected {} of shape {} and dtype {}, got {} {}", op, what, shape, compute_type(x.dtype), v.shape, v.dtype);
   return contiguous(v);
 }
 
@@ -68,13 +68,12 @@ Array zeros(const Dims& shape, DType dtype) {
   return out;
 }
 
-Rows rows_for(const Array& x, int64_t cols) {
-  return Rows{x.data(), x.dtype, cols ? x.numel() / cols : 0, cols, cols};
-}
+Rows rows_for(const Array& x, int64_t cols) { return Rows{x.data(), x.dtype, cols ? x.numel() / cols : 0, cols, cols}; }
 
 void check_rows(const char* op, const Array& x, int64_t dims) {
   check_floating(op, x);
-  check(dims >= 1 && dims <= x.ndim(), ErrorKind::runtime, "{}: cannot normalise the last {} dims of shape {}", op, dims, x.shape);
+  check(dims >= 1 && dims <= x.ndim(), ErrorKind::runtime, "{}: cannot normalise the last {} dims of shape {}", op, dims,
+        x.shape);
 }
 
 struct RowResult { Array y, mean, rstd; };
@@ -143,8 +142,8 @@ void check_channels(const char* op, const Array& x) {
   check(x.ndim() >= 2, ErrorKind::runtime, "{}: expected an input of shape (N, C, ...), got {}", op, x.shape);
 }
 void check_groups(const char* op, const Array& x, int64_t groups) {
-  check(groups > 0 && x.shape[1] % groups == 0, ErrorKind::runtime, "{}: {} channels cannot be cut into {} groups", op, x.shape[1],
-        groups);
+  check(groups > 0 && x.shape[1] % groups == 0, ErrorKind::runtime, "{}: {} channels cannot be cut into {} groups", op,
+        x.shape[1], groups);
 }
 
 using ChannelWorkspace = size_t (*KernelTable::*)(const ChannelNormBackward&);

@@ -7,7 +7,7 @@ namespace tg {
 
 struct RowNorm {  // layer_norm and rms_norm: every row by itself
   Rows x;
-  void* y = nullptr;  // (rows, cols), contiguous, x's dtype
+  void* y = nullptr;                              // (rows, cols), contiguous, x's dtype
   const void *weight = nullptr, *bias = nullptr;  // cols each, or null
   void *mean = nullptr, *rstd = nullptr;          // rows each; rms_norm leaves mean alone
   double eps = 0;

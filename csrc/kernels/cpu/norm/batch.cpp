@@ -54,7 +54,8 @@ template <class S, bool columns> static void normalise_block(const ChannelNorm& 
   const S* const x = static_cast<const S*>(a.x);
   S* const y = static_cast<S*>(a.y);
   const PerChannel<T, columns> mean(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.mean)[c]; });
-  const PerChannel<T, columns> scale(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.rstd)[c] * number_at<T>(a.weight, c, 1); });
+  const PerChannel<T, columns> scale(
+      b, k.length, [&](int64_t c) { return static_cast<const T*>(a.rstd)[c] * number_at<T>(a.weight, c, 1); });
   const PerChannel<T, columns> shift(b, k.length, [&](int64_t c) { return number_at<T>(a.bias, c, 0); });
   for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
     fma(Vec<T>::load(x + offset, count) - mean(j, count), scale(j, count), shift(j, count)).store(y + offset, count);
@@ -138,7 +139,8 @@ static void gradient_of_block(const ChannelNormBackward& a, const Blocking& k, c
   const PerChannel<T, columns> slope(b, k.length, [&](int64_t c) {
     return T(-scale_of(c) * double(static_cast<const T*>(a.rstd)[c]) * double(static_cast<const T*>(a.dweight)[c]) / n);
   });
-  const PerChannel<T, columns> shift(b, k.length, [&](int64_t c) { return T(-scale_of(c) * double(static_cast<const T*>(a.dbias)[c]) / n); });
+  const PerChannel<T, columns> shift(
+      b, k.length, [&](int64_t c) { return T(-scale_of(c) * double(static_cast<const T*>(a.dbias)[c]) / n); });
   for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
     const Vec<T> centred = Vec<T>::load(x + offset, count) - mean(j, count);
     fma(scale(j, count), Vec<T>::load(dy + offset, count), fma(slope(j, count), centred, shift(j, count)))
@@ -199,9 +201,7 @@ template <class S, bool columns> static void affine_of(const Launch& launch, con
 }
 
 // --- rows of the table ------------------------------------------------------------------------------------------------
-static size_t bytes_for_slabs(const Blocking& k) {
-  return k.slabs > 1 ? size_t(2 * k.channels * k.slabs) * sizeof(double) : 0;
-}
+static size_t bytes_for_slabs(const Blocking& k) { return k.slabs > 1 ? size_t(2 * k.channels * k.slabs) * sizeof(double) : 0; }
 
 Status batch_norm(const Launch& launch, const ChannelNorm& a) {
   return visit_floating(a.dtype, [&]<class S>() {

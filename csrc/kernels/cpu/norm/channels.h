@@ -111,8 +111,7 @@ TG_INLINE void sum_block(const Blocking& k, const Block& b, double (&totals)[kin
         term(offset + i, i, count, v);
         for (int q = 0; q < kinds; ++q) sum[q][slot] += v[q];
       });
-      for (int i = 0; i < kinds; ++i)
-        totals[i][0] += double(reduce_add((sum[i][0] + sum[i][1]) + (sum[i][2] + sum[i][3])));
+      for (int i = 0; i < kinds; ++i) totals[i][0] += double(reduce_add((sum[i][0] + sum[i][1]) + (sum[i][2] + sum[i][3])));
     }
   }
 }

@@ -111,8 +111,6 @@ Status group_norm_backward(const Launch& launch, const ChannelNormBackward& a) {
     return Status{};
   });
 }
-size_t group_norm_backward_workspace(const ChannelNormBackward& a) {
-  return size_t(2 * a.batch * a.channels) * sizeof(double);
-}
+size_t group_norm_backward_workspace(const ChannelNormBackward& a) { return size_t(2 * a.batch * a.channels) * sizeof(double); }
 
 }  // namespace tg::TG_ISA

@@ -21,9 +21,9 @@
 //
 // Numerics: float32 (double for double) throughout; the variance is the exact two-pass one. Sums over a row run in four
 // registers joined by a fixed tree; sums over rows run in row order within a chunk, then in chunk order.
+#include "kernels/cpu/rows.h"
 #include "core/parallel.h"
 #include "kernels/arguments/norm.h"
-#include "kernels/cpu/rows.h"
 
 namespace tg::TG_ISA {
 
