@@ -8,6 +8,7 @@ void bind_creation();
 void bind_elementwise();
 void bind_gather();
 void bind_matmul();
+void bind_norm();
 void bind_optimizer();
 void bind_pad();
 void bind_random();
@@ -22,6 +23,7 @@ inline void bind_functions() {
   bind_elementwise();
   bind_gather();
   bind_matmul();
+  bind_norm();
   bind_optimizer();
   bind_pad();
   bind_random();

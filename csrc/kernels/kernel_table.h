@@ -3,6 +3,7 @@
 #pragma once
 #include "kernels/arguments/conv.h"
 #include "kernels/arguments/loss.h"
+#include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"
 #include "kernels/arguments/random.h"
@@ -50,6 +51,21 @@ struct KernelTable {
   Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
   Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
 
+  // normalisation
+  Status (*layer_norm)(const Launch&, const RowNorm&);
+  Status (*layer_norm_backward)(const Launch&, const RowNormBackward&);
+  size_t (*layer_norm_backward_workspace)(const RowNormBackward&);
+  Status (*rms_norm)(const Launch&, const RowNorm&);
+  Status (*rms_norm_backward)(const Launch&, const RowNormBackward&);
+  size_t (*rms_norm_backward_workspace)(const RowNormBackward&);
+  Status (*batch_norm)(const Launch&, const ChannelNorm&);
+  size_t (*batch_norm_workspace)(const ChannelNorm&);
+  Status (*batch_norm_backward)(const Launch&, const ChannelNormBackward&);
+  size_t (*batch_norm_backward_workspace)(const ChannelNormBackward&);
+  Status (*group_norm)(const Launch&, const ChannelNorm&);
+  Status (*group_norm_backward)(const Launch&, const ChannelNormBackward&);
+  size_t (*group_norm_backward_workspace)(const ChannelNormBackward&);
+  Status (*channel_affine)(const Launch&, const ChannelAffine&);
   // images
   Status (*pad)(const Launch&, const Pad&, const void* in, void* out);
   Status (*pad_backward)(const Launch&, const Pad&, const void* dy, void* dx);

@@ -80,11 +80,28 @@ def equal(x, y) -> _builtins.bool:
     return x.equal(y)
 
 
+_SUBMODULES = {
+    "bench",
+    "cli",
+    "course",
+    "datasets",
+    "io",
+    "losses",
+    "models",
+    "nn",
+    "optim",
+    "reference",
+    "testing",
+    "transforms",
+    "utils",
+}
+
+
 def __getattr__(name: str):
     """Submodules and the typed constructors of old PyTorch code, loaded when first used."""
     import importlib
 
-    if name in {"nn", "optim", "utils", "datasets", "io", "testing", "course", "reference", "bench", "cli", "transforms"}:
+    if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in {"distributions", "func"}:
         return importlib.import_module(f"{__name__}.{name}")

@@ -53,6 +53,22 @@ Status log_softmax_backward(const Launch&, const Rows& y, const Rows& dy, const 
 Status cross_entropy(const Launch&, const CrossEntropy&);
 Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
 
+// norm/
+Status layer_norm(const Launch&, const RowNorm&);
+Status layer_norm_backward(const Launch&, const RowNormBackward&);
+size_t layer_norm_backward_workspace(const RowNormBackward&);
+Status rms_norm(const Launch&, const RowNorm&);
+Status rms_norm_backward(const Launch&, const RowNormBackward&);
+size_t rms_norm_backward_workspace(const RowNormBackward&);
+Status batch_norm(const Launch&, const ChannelNorm&);
+size_t batch_norm_workspace(const ChannelNorm&);
+Status batch_norm_backward(const Launch&, const ChannelNormBackward&);
+size_t batch_norm_backward_workspace(const ChannelNormBackward&);
+Status group_norm(const Launch&, const ChannelNorm&);
+Status group_norm_backward(const Launch&, const ChannelNormBackward&);
+size_t group_norm_backward_workspace(const ChannelNormBackward&);
+Status channel_affine(const Launch&, const ChannelAffine&);
+
 // gather.cpp
 Status index_select(const Launch&, const Indexed&);
 Status index_add(const Launch&, const Indexed&);

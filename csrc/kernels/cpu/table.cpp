@@ -48,6 +48,21 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.layer_norm = layer_norm;
+    t.layer_norm_backward = layer_norm_backward;
+    t.layer_norm_backward_workspace = layer_norm_backward_workspace;
+    t.rms_norm = rms_norm;
+    t.rms_norm_backward = rms_norm_backward;
+    t.rms_norm_backward_workspace = rms_norm_backward_workspace;
+    t.batch_norm = batch_norm;
+    t.batch_norm_workspace = batch_norm_workspace;
+    t.batch_norm_backward = batch_norm_backward;
+    t.batch_norm_backward_workspace = batch_norm_backward_workspace;
+    t.group_norm = group_norm;
+    t.group_norm_backward = group_norm_backward;
+    t.group_norm_backward_workspace = group_norm_backward_workspace;
+    t.channel_affine = channel_affine;
+
     t.uniform = uniform;
     t.normal = normal;
     t.randint = randint;
