@@ -107,6 +107,7 @@ def table_rows():
 
 
 WITHOUT_SPEC = {
+    "attention_workspace", "attention_backward_workspace",  # the scratch that attention asks for
     "matmul_workspace",  # the scratch that matmul asks for
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py

@@ -3,6 +3,7 @@
 
 namespace tg::py {
 
+void bind_attention();
 void bind_creation();
 void bind_elementwise();
 void bind_gather();
@@ -15,6 +16,7 @@ void bind_view();
 
 // Registers every op for add_bound().
 inline void bind_functions() {
+  bind_attention();
   bind_creation();
   bind_elementwise();
   bind_gather();

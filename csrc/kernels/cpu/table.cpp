@@ -41,6 +41,11 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.attention = attention;
+    t.attention_workspace = attention_workspace;
+    t.attention_backward = attention_backward;
+    t.attention_backward_workspace = attention_backward_workspace;
+
     t.uniform = uniform;
     t.normal = normal;
     t.randint = randint;
