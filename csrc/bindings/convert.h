@@ -97,7 +97,7 @@ template <> struct Convert<ops::Operand> {
   }
 };
 template <> struct Convert<Dims> {
-  static constexpr const char* name = "Sequence[int]";
+  static constexpr const char* name = "int | Sequence[int]";
   static Dims from(P o) {
     Dims dims;
     if (PyIndex_Check(o)) {
