@@ -37,8 +37,9 @@ void check_shapes(const char* op, const Array& q, const Array& k, const Array& v
         v.shape);
   const bool fit = q.shape[0] == k.shape[0] && k.shape[0] == v.shape[0] && k.shape[1] == v.shape[1] &&
                    k.shape[2] == v.shape[2] && q.shape[3] == k.shape[3];
-  check(fit, ErrorKind::runtime, "{}: query {}, key {} and value {} do not fit: expected (B, H, L, D), (B, G, S, D), (B, G, S, Dv)",
-        op, q.shape, k.shape, v.shape);
+  check(fit, ErrorKind::runtime,
+        "{}: query {}, key {} and value {} do not fit: expected (B, H, L, D), (B, G, S, D), (B, G, S, Dv)", op, q.shape,
+        k.shape, v.shape);
   const bool shared = k.shape[1] > 0 ? q.shape[1] % k.shape[1] == 0 : q.shape[1] == 0;
   check(shared, ErrorKind::runtime, "{}: the {} heads of query must be a multiple of the {} of key and value", op, q.shape[1],
         k.shape[1]);
@@ -48,8 +49,8 @@ struct Arguments {
   Array q, k, v, mask;
   Attention a;
 
-  Arguments(const char* op, const Array& query, const Array& key, const Array& value, const std::optional<Array>& m, double scale,
-            bool is_causal, double dropout_p, int64_t seed, int64_t offset) {
+  Arguments(const char* op, const Array& query, const Array& key, const Array& value, const std::optional<Array>& m,
+            double scale, bool is_causal, double dropout_p, int64_t seed, int64_t offset) {
     check_shapes(op, query, key, value);
     check(dropout_p >= 0 && dropout_p <= 1, ErrorKind::value, "{}: dropout_p must lie in [0, 1], got {}", op, dropout_p);
     q = features_last(query), k = features_last(key), v = features_last(value);
@@ -71,7 +72,8 @@ struct Arguments {
     const int64_t full[4] = {a.batch, a.heads, a.rows, a.cols};
     for (int d = 0; d < 4; ++d) {
       check(mask.shape[d] == 1 || mask.shape[d] == full[d], ErrorKind::runtime,
-            "{}: a mask of shape {} does not broadcast to ({}, {}, {}, {})", op, mask.shape, full[0], full[1], full[2], full[3]);
+            "{}: a mask of shape {} does not broadcast to ({}, {}, {}, {})", op, mask.shape, full[0], full[1], full[2],
+            full[3]);
       a.mask_strides[d] = mask.shape[d] == 1 ? 0 : mask.strides[d];
     }
     a.mask = mask.data();
@@ -115,12 +117,14 @@ std::tuple<Array, Array, Array> attention_backward(const Array& dy, const Array&
   Attention& a = arguments.a;
   const Dims shape{a.batch, a.heads, a.rows, a.value_size};
   check(dy.shape == shape && out.shape == shape && dy.dtype == a.dtype && out.dtype == a.dtype, ErrorKind::runtime,
-        "attention_backward: expected dy and out of shape {} and dtype {}, got {} {} and {} {}", shape, a.dtype, dy.shape, dy.dtype,
-        out.shape, out.dtype);
+        "attention_backward: expected dy and out of shape {} and dtype {}, got {} {} and {} {}", shape, a.dtype, dy.shape,
+        dy.dtype, out.shape, out.dtype);
   check(lse.shape == Dims{a.batch, a.heads, a.rows} && lse.dtype == compute_type(a.dtype), ErrorKind::runtime,
-        "attention_backward: expected lse of dtype {} and one entry a row, got {} {}", compute_type(a.dtype), lse.shape, lse.dtype);
+        "attention_backward: expected lse of dtype {} and one entry a row, got {} {}", compute_type(a.dtype), lse.shape,
+        lse.dtype);
   const Array dout = features_last(dy), y = features_last(out), sums = contiguous(lse);
-  Array dq = empty_in_order_of(query, query.shape), dk = empty_in_order_of(key, key.shape), dv = empty_in_order_of(value, value.shape);
+  Array dq = empty_in_order_of(query, query.shape), dk = empty_in_order_of(key, key.shape),
+        dv = empty_in_order_of(value, value.shape);
   a.out = heads_of(y);
   a.lse = sums.data();
   const AttentionGradients grads{heads_of(dout), heads_of(dq), heads_of(dk), heads_of(dv)};

@@ -7,10 +7,10 @@ namespace tg::py {
 
 void bind_attention() {
   bind<&ops::attention, 4096>("attention", "query, key, value, mask, scale, is_causal, dropout_p, seed, offset",
-                           "softmax(scale * query @ key^T + mask) @ value, and the log-sum-exp of every row of scores.");
-  bind<&ops::attention_backward, 4096>(
-      "attention_backward", "dy, query, key, value, mask, out, lse, scale, is_causal, dropout_p, seed, offset",
-      "Gradients of attention for query, key and value.");
+                              "softmax(scale * query @ key^T + mask) @ value, and the log-sum-exp of every row of scores.");
+  bind<&ops::attention_backward, 4096>("attention_backward",
+                                       "dy, query, key, value, mask, out, lse, scale, is_causal, dropout_p, seed, offset",
+                                       "Gradients of attention for query, key and value.");
 }
 
 }  // namespace tg::py

@@ -88,8 +88,8 @@ template <class S> class Backward {
     const T* const saved = static_cast<const T*>(a_.lse) + (b * a_.heads + h) * a_.rows;
     for (int64_t i = 0; i < a_.rows; ++i) {
       const S *const out = at<const S>(a_.out, b, h, i), *const dout = at<const S>(grads_.dout, b, h, i);
-      delta[i] = sum_of<T>(a_.value_size, [&](int64_t j, int64_t n)
-                                              TG_INLINE_LAMBDA { return V::load(out + j, n) * V::load(dout + j, n); });
+      delta[i] = sum_of<T>(a_.value_size,
+                           [&](int64_t j, int64_t n) TG_INLINE_LAMBDA { return V::load(out + j, n) * V::load(dout + j, n); });
       lse[i] = saved[i] == -Format<T>::infinity ? Format<T>::infinity : saved[i];
     }
   }
@@ -117,8 +117,8 @@ template <class S> class Backward {
     int64_t top = 0;  // the first row that sees a key
     for (int64_t i = 0; i < rows; i += strip_rows) {
       const int64_t height = smaller(strip_rows, rows - i);
-      const Strip<T> s{weights_ + i * stride(), stride(), row + i, height, col, visible_cols(a_, row + i + height, col, cols),
-                       a_.causal};
+      const Strip<T> s{
+          weights_ + i * stride(), stride(), row + i, height, col, visible_cols(a_, row + i + height, col, cols), a_.causal};
       if (s.cols == 0) {
         top = i + height;
         continue;
@@ -128,10 +128,9 @@ template <class S> class Backward {
     }
     const int64_t depth = rows - top;
     const T *const weights = weights_ + top * stride(), *const dscores = dscores_ + top * stride();
-    multiply_block<T, false>({widest, value_size_, depth, weights, stride(), douts_ + top * value_size_, value_size_, dvalues_,
-                              value_size_, true});
     multiply_block<T, false>(
-        {widest, size_, depth, dscores, stride(), queries_ + top * size_, size_, dkeys_, size_, true});
+        {widest, value_size_, depth, weights, stride(), douts_ + top * value_size_, value_size_, dvalues_, value_size_, true});
+    multiply_block<T, false>({widest, size_, depth, dscores, stride(), queries_ + top * size_, size_, dkeys_, size_, true});
     multiply_block<T, true>(
         {depth, size_, widest, dscores, stride(), keys_, size_, slab + (first + row + top) * size_, size_, true});
   }
@@ -140,15 +139,16 @@ template <class S> class Backward {
   void strip(const Strip<T>& s, int64_t i, int64_t cols, int64_t widest, int64_t term, const HeadMask<T>* mask,
              const Dropout<T>* dropout) {
     T* const dscores = dscores_ + i * stride();
-    multiply_panels<T>({s.rows, s.cols, a_.size, queries_ + i * size_, key_panels_, panel_elements(a_.size), cols, s.scores,
-                        stride()});
+    multiply_panels<T>(
+        {s.rows, s.cols, a_.size, queries_ + i * size_, key_panels_, panel_elements(a_.size), cols, s.scores, stride()});
     if (mask) mask->add_to(s, line_);
     hide_unseen(s);
     multiply_panels<T>({s.rows, s.cols, a_.value_size, douts_ + i * value_size_, value_panels_, panel_elements(a_.value_size),
                         cols, dscores, stride()});
     for (int64_t r = 0; r < s.rows; ++r) {
       if (dropout) dropout->factors(s.row + r, s.col, s.cols, line_);
-      gradient_row(s.at(r), dscores + r * stride(), padded<T>(s.cols), lse_[term + r], delta_[term + r], dropout ? line_ : nullptr);
+      gradient_row(s.at(r), dscores + r * stride(), padded<T>(s.cols), lse_[term + r], delta_[term + r],
+                   dropout ? line_ : nullptr);
       for (int64_t j = padded<T>(s.cols); j < widest; ++j) s.at(r)[j] = dscores[r * stride() + j] = 0;
     }
   }
