@@ -21,9 +21,10 @@ struct Windows {
 };
 
 void take_numbers(const Windows& w, const char* what, const Dims& given, int64_t (&triple)[3]) {
-  check(given.size == 1 || given.size == w.dims, ErrorKind::runtime,
-        "{}: expected {} to be a single integer value or a list of {} values to match the convolution dimensions, but got {}={}",
-        w.op, what, w.dims, what, given);
+  check(
+      given.size == 1 || given.size == w.dims, ErrorKind::runtime,
+      "{}: expected {} to be a single integer value or a list of {} values to match the convolution dimensions, but got {}={}",
+      w.op, what, w.dims, what, given);
   for (int d = 0; d < w.dims; ++d) {
     const int64_t v = given[given.size == 1 ? 0 : d];
     check(v < largest && v > -largest, ErrorKind::runtime, "{}: {} {} is too large", w.op, what, given);
@@ -174,8 +175,8 @@ Conv2d image_view(const Windows& w, const Operands& o) {
 }
 
 template <class View>
-void run(const Windows& w, Status (*kernel)(const Launch&, const View&), size_t (*workspace)(const View&, int), const View& view,
-         const Array& out) {
+void run(const Windows& w, Status (*kernel)(const Launch&, const View&), size_t (*workspace)(const View&, int),
+         const View& view, const Array& out) {
   if (!kernel) missing_kernel(w.op.c_str(), out.dtype);
   Launch launch = launch_on(out.device());
   Array scratch;
@@ -207,8 +208,8 @@ Array conv(const Array& x, const Array& weight, const std::optional<Array>& bias
   check_weight(w, weight);
   check_dtypes(w, "Input", x, "weight", weight);
   check(x.shape[1] == weight.shape[1] * groups, ErrorKind::runtime,
-        "{}: Given groups={}, weight of size {}, expected input{} to have {} channels, but got {} channels instead", w.op, groups,
-        weight.shape, x.shape, weight.shape[1] * groups, x.shape[1]);
+        "{}: Given groups={}, weight of size {}, expected input{} to have {} channels, but got {} channels instead", w.op,
+        groups, weight.shape, x.shape, weight.shape[1] * groups, x.shape[1]);
   if (bias) {
     check_dtypes(w, "Input", x, "bias", *bias);
     check(bias->ndim() == 1 && bias->shape[0] == weight.shape[0], ErrorKind::runtime,
