@@ -109,6 +109,7 @@ def table_rows():
 WITHOUT_SPEC = {
     "matmul_workspace",  # the scratch that matmul asks for
     "fma_loop",  # the machine's limit, for benchmarks
+    "rnn_workspace", "embedding_backward_workspace",  # the scratch of the recurrent kernels and of the sort by row
     "sgd", "adam",  # tests/test_optim.py
 }  # fmt: skip
 

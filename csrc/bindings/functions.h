@@ -10,6 +10,7 @@ void bind_matmul();
 void bind_optimizer();
 void bind_random();
 void bind_reduce();
+void bind_rnn();
 void bind_rows();
 void bind_view();
 
@@ -22,6 +23,7 @@ inline void bind_functions() {
   bind_optimizer();
   bind_random();
   bind_reduce();
+  bind_rnn();
   bind_rows();
   bind_view();
 }

@@ -2,8 +2,10 @@
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
 #include "kernels/arguments/loss.h"
+#include "kernels/arguments/embedding.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/random.h"
+#include "kernels/arguments/rnn.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
 
@@ -39,6 +41,19 @@ struct KernelTable {
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
   Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
   Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
+
+  // embeddings: rows of a table (index_select), and the table's gradient
+  Status (*embedding_backward)(const Launch&, const EmbeddingBackward&);
+  size_t (*embedding_backward_workspace)(const EmbeddingBackward&);
+
+  // recurrent layers: all steps of a sequence
+  Status (*lstm)(const Launch&, const Recurrent&);
+  Status (*lstm_backward)(const Launch&, const RecurrentBackward&);
+  Status (*gru)(const Launch&, const Recurrent&);
+  Status (*gru_backward)(const Launch&, const RecurrentBackward&);
+  Status (*rnn)(const Launch&, const Recurrent&);
+  Status (*rnn_backward)(const Launch&, const RecurrentBackward&);
+  size_t (*rnn_workspace)(const Recurrent&, int gates, bool backward);
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

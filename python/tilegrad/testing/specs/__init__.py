@@ -17,6 +17,7 @@ FAMILIES = (
     "loss",
     "random",
     "creation",
+    "rnn",
     "attention",
 )
 
