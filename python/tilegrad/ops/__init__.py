@@ -6,6 +6,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import (
     attention,
+    conv,
     creation,
     elementwise,
     embedding,
@@ -13,6 +14,7 @@ from . import (
     loss,
     matmul,
     norm,
+    pad,
     reduce,
     rnn,
     shape,
@@ -21,6 +23,7 @@ from . import (
 
 __all__ = [
     "attention",
+    "conv",
     "creation",
     "elementwise",
     "embedding",
@@ -28,12 +31,14 @@ __all__ = [
     "loss",
     "matmul",
     "norm",
+    "pad",
     "reduce",
     "rnn",
     "shape",
     "softmax",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,
@@ -45,6 +50,7 @@ _FAMILIES = (
     creation,
     attention,
     embedding,
+    pad,
     rnn,
 )
 
