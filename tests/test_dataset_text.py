@@ -8,7 +8,7 @@ import pytest
 
 import tilegrad as tg
 from tilegrad.datasets import CharText, CountryNames, Digits, PydocText, pydoc_topics
-from tilegrad.utils.data import DataLoader
+from tilegrad.utils.data import DataLoader, default_collate
 
 
 def test_digits_of_32_pixels():
