@@ -16,6 +16,7 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "norm",
     "random",
     "creation",
     "pad",
