@@ -43,11 +43,25 @@ size_t conv2d_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
 
+// conv2d/direct.cpp
+Status conv3d(const Launch&, const Conv3d&);
+Status conv3d_backward_input(const Launch&, const Conv3d&);
+Status conv3d_backward_weight(const Launch&, const Conv3d&);
+size_t conv3d_workspace(const Conv3d&, int threads);
+size_t conv3d_backward_input_workspace(const Conv3d&, int threads);
+size_t conv3d_backward_weight_workspace(const Conv3d&, int threads);
+
 // softmax.cpp
 Status softmax(const Launch&, const Rows& x, const Rows& y);
 Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
 Status log_softmax(const Launch&, const Rows& x, const Rows& y);
 Status log_softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
+
+// attention
+Status attention(const Launch&, const Attention&);
+size_t attention_workspace(const Attention&, int threads);
+Status attention_backward(const Launch&, const Attention&, const AttentionGradients&);
+size_t attention_backward_workspace(const Attention&, int threads);
 
 // loss.cpp
 Status cross_entropy(const Launch&, const CrossEntropy&);

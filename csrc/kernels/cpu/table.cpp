@@ -40,6 +40,12 @@ static KernelTable make_table() {
     t.conv2d_workspace = conv2d_workspace;
     t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
     t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
+    t.conv3d = conv3d;
+    t.conv3d_backward_input = conv3d_backward_input;
+    t.conv3d_backward_weight = conv3d_backward_weight;
+    t.conv3d_workspace = conv3d_workspace;
+    t.conv3d_backward_input_workspace = conv3d_backward_input_workspace;
+    t.conv3d_backward_weight_workspace = conv3d_backward_weight_workspace;
 
     t.softmax = softmax;
     t.softmax_backward = softmax_backward;
@@ -58,6 +64,10 @@ static KernelTable make_table() {
     t.rnn = rnn;
     t.rnn_backward = rnn_backward;
     t.rnn_workspace = rnn_workspace;
+    t.attention = attention;
+    t.attention_workspace = attention_workspace;
+    t.attention_backward = attention_backward;
+    t.attention_backward_workspace = attention_backward_workspace;
     t.layer_norm = layer_norm;
     t.layer_norm_backward = layer_norm_backward;
     t.layer_norm_backward_workspace = layer_norm_backward_workspace;
