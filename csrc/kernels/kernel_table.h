@@ -3,8 +3,8 @@
 #pragma once
 #include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
-#include "kernels/arguments/loss.h"
 #include "kernels/arguments/embedding.h"
+#include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"

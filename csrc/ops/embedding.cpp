@@ -21,7 +21,8 @@ Array embedding(const Array& weight, const Array& index, int64_t, bool) {
         weight.shape);
   const int64_t rows = weight.shape[0];
   if (index.numel()) {
-    const Array low = reduce(ReduceOp::min, index, std::nullopt, false), high = reduce(ReduceOp::max, index, std::nullopt, false);
+    const Array low = reduce(ReduceOp::min, index, std::nullopt, false),
+                high = reduce(ReduceOp::max, index, std::nullopt, false);
     const int64_t least = *low.as<int64_t>(), most = *high.as<int64_t>();
     check(least >= 0 && most < rows, ErrorKind::index, "embedding: index out of range in self: {} in a table of {} rows",
           least < 0 ? least : most, rows);
@@ -37,7 +38,8 @@ Array embedding_backward(const Array& dy, const Array& index, int64_t rows, int6
   check(rows >= 0, ErrorKind::value, "embedding_backward: a table cannot have {} rows", rows);
   bool fits = dy.ndim() == index.ndim() + 1;
   for (int d = 0; d < index.ndim() && fits; ++d) fits = dy.shape[d] == index.shape[d];
-  check(fits, ErrorKind::runtime, "embedding_backward: dy of shape {} does not fit an index of shape {}", dy.shape, index.shape);
+  check(fits, ErrorKind::runtime, "embedding_backward: dy of shape {} does not fit an index of shape {}", dy.shape,
+        index.shape);
   const Array in = contiguous(dy), numbers = contiguous(index);
   Array dweight = empty({rows, dy.shape[dy.ndim() - 1]}, dy.dtype);
   const KernelTable& table = table_of(dy.device());

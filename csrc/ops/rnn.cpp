@@ -32,9 +32,7 @@ Array transposed(const Array& x) { return transpose(x, 0, 1); }
 // c = or += a b (+ bias), c with contiguous rows, possibly columns of something wider
 void multiply(const char* op, const Array& a, const Array& b, Array& c, const Array* bias, bool accumulate) {
   if (c.numel() == 0) return;
-  auto matrix = [](const Array& x) {
-    return Matrix{x.data(), x.dtype, x.shape[0], x.shape[1], x.strides[0], x.strides[1]};
-  };
+  auto matrix = [](const Array& x) { return Matrix{x.data(), x.dtype, x.shape[0], x.shape[1], x.strides[0], x.strides[1]}; };
   Matmul product;
   product.a = matrix(a), product.b = matrix(b), product.c = matrix(c);
   product.c.col_stride = 1;
@@ -151,9 +149,7 @@ Array spread_rows(int64_t count, int64_t cols, DType dtype) {
   return columns(empty({count, cols % page ? cols : cols + line}, dtype), 0, cols);
 }
 
-struct Gradients {
-  Array dz, h_before, dh0, dc0;
-};
+struct Gradients { Array dz, h_before, dh0, dc0; };
 
 Gradients run_backward(Layer& l, BackwardKernel kernel, const MaybeArray& dy, const MaybeArray& dhn, const MaybeArray& dcn,
                        const Array& y, const Array* saved, int64_t dz_columns) {
@@ -168,8 +164,8 @@ Gradients run_backward(Layer& l, BackwardKernel kernel, const MaybeArray& dy, co
   expect("dcn", dcn, {l.batch, l.hidden});
   const Array rows_of_y = contiguous(y), dy_rows = dy ? contiguous(*dy) : Array(), dhn_rows = dhn ? contiguous(*dhn) : Array(),
               dcn_rows = dcn ? contiguous(*dcn) : Array(), kept = saved ? contiguous(*saved) : rows_of_y;
-  Gradients g{spread_rows(l.total, dz_columns, l.x.dtype), empty({l.total, l.hidden}, l.x.dtype), empty({l.batch, l.hidden}, l.x.dtype),
-              empty({l.batch, l.hidden}, l.x.dtype)};
+  Gradients g{spread_rows(l.total, dz_columns, l.x.dtype), empty({l.total, l.hidden}, l.x.dtype),
+              empty({l.batch, l.hidden}, l.x.dtype), empty({l.batch, l.hidden}, l.x.dtype)};
   RecurrentBackward b;
   b.forward = l.view;
   b.forward.z = kept.data();

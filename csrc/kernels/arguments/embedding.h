@@ -4,8 +4,8 @@
 
 namespace tg {
 
-struct EmbeddingBackward {  // dweight[index[i], :] += dy[i, :], in the order of i
-  void* dweight = nullptr;  // (rows, cols), all of it is written
+struct EmbeddingBackward {   // dweight[index[i], :] += dy[i, :], in the order of i
+  void* dweight = nullptr;   // (rows, cols), all of it is written
   const void* dy = nullptr;  // (count, cols)
   DType dtype = DType::f32;
   const int64_t* index = nullptr;  // count numbers in [0, rows)

@@ -12,8 +12,8 @@
 // them is most of the work.
 // Numerics: each element is one sum in the order of the tokens, in float32 (double for double), rounded once at the end;
 // by_frequency multiplies the sum by 1 / how often the row was picked.
-#include "core/parallel.h"
 #include "kernels/arguments/embedding.h"
+#include "core/parallel.h"
 #include "kernels/cpu/rows.h"
 
 namespace tg::TG_ISA {
@@ -71,8 +71,7 @@ Status embedding_backward(const Launch& launch, const EmbeddingBackward& e) {
       for (int64_t v = begin; v < end;) {
         int64_t filled = v;
         while (filled < end && (starts[filled] == starts[filled + 1] || filled == e.padding_idx)) ++filled;
-        if (filled > v)
-          __builtin_memset(static_cast<S*>(e.dweight) + v * e.cols, 0, size_t((filled - v) * e.cols) * sizeof(S));
+        if (filled > v) __builtin_memset(static_cast<S*>(e.dweight) + v * e.cols, 0, size_t((filled - v) * e.cols) * sizeof(S));
         if (filled < end) sum_row<S>(e, filled, order + starts[filled], starts[filled + 1] - starts[filled]);
         v = filled + 1;
       }
