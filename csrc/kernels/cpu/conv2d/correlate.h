@@ -295,7 +295,7 @@ template <class T> struct Correlation {
       SlideTile<T> t;
       for (int64_t j = 0; j < nr_vectors; ++j) {
         if (j >= used) {
-          t.pixels[j] = t.pixels[j - 1];
+          t.pixels[j] = part.data;  // read, not stored
           continue;
         }
         t.pixels[j] = part.data + n * frame.image + z * frame.step[0] * frame.plane + p * frame.step[1] * frame.row + q;
