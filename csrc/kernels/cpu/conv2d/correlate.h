@@ -71,10 +71,8 @@ template <class T> struct Correlation {
     registers = ceil_div(out_channels, width);
     panel_registers = balanced_part(registers, nr_vectors);
     tile_rows = balanced_part(out_channels, mr);
-    // Registers to fill, each with a chain over the terms and something at its end: sums that lie by pixels must be turned.
-    const int64_t depth = in_channels * taps / (phases[0] * phases[1] * phases[2]);
-    const int64_t turning = frame.step[2] == 1 ? 8 : 0;  // a stride would make slid inputs costly, too
-    slides = out_channels * round_up(outputs[2], width) * depth < outputs[2] * registers * width * (depth + turning);
+    // Lanes that do nothing: at the end of the channels, or at the end of every line.
+    slides = out_channels * round_up(outputs[2], width) < outputs[2] * registers * width;
     bool leaves = false;
     for (int d = 0; d < 3; ++d) leaves = leaves || frame.leaves(d, outputs[d], in.size[d]);
     if (slides || leaves) frame.read_copy(outputs, slides ? frame.step[2] : 1, in_channels, line);
