@@ -108,6 +108,7 @@ def table_rows():
 
 WITHOUT_SPEC = {
     "matmul_workspace",  # the scratch that matmul asks for
+    "sort_workspace", "topk_workspace",  # the scratch that sort and topk ask for
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py
 }  # fmt: skip

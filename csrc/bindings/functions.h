@@ -8,6 +8,7 @@ void bind_elementwise();
 void bind_gather();
 void bind_matmul();
 void bind_optimizer();
+void bind_order();
 void bind_random();
 void bind_reduce();
 void bind_rows();
@@ -20,6 +21,7 @@ inline void bind_functions() {
   bind_gather();
   bind_matmul();
   bind_optimizer();
+  bind_order();
   bind_random();
   bind_reduce();
   bind_rows();

@@ -21,9 +21,17 @@ _METHODS = {
         tile tril triu as_strided diagonal diag""",
     "index": """
         select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add
-        scatter_add_""",
+        scatter_add_ scatter_reduce scatter_reduce_""",
     "matmul": "matmul mm bmm mv dot outer addmm",
     "softmax": "softmax log_softmax",
+    "functions": """
+        tan tan_ asin asin_ acos acos_ atan atan_ sinh sinh_ cosh cosh_ asinh asinh_ acosh acosh_ atanh atanh_ exp2 exp2_ log10
+        log10_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ frac frac_ sgn positive deg2rad rad2deg sinc logit
+        nan_to_num signbit isposinf isneginf isreal fmod fmod_ hypot copysign logaddexp logaddexp2 xlogy xlogy_ fmax fmin
+        float_power bitwise_left_shift bitwise_right_shift lerp lerp_ addcmul addcmul_ addcdiv addcdiv_ expm1_ sin_ cos_""",
+    "scan": "cumsum cumprod cummax cummin logcumsumexp diff",
+    "sort": """
+        sort argsort msort topk kthvalue median nanmedian mode quantile nanquantile unique unique_consecutive bucketize""",
 }
 # Further names PyTorch has for the same methods.
 _ALIASES = {
@@ -41,6 +49,15 @@ _ALIASES = {
     "less_equal": "le",
     "not_equal": "ne",
     "arctan2": "atan2",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctanh": "atanh",
+    "fix": "trunc",
+    "__lshift__": "bitwise_left_shift",
+    "__rshift__": "bitwise_right_shift",
 }
 _CONVERTERS = {
     "float": dtypes.float32,

@@ -6,26 +6,36 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import (
     creation,
+    einsum,
     elementwise,
     embedding,
+    functions,
     index,
     loss,
     matmul,
     reduce,
+    scan,
+    scatter,
     shape,
     softmax,
+    sort,
 )
 
 __all__ = [
     "creation",
+    "einsum",
     "elementwise",
     "embedding",
+    "functions",
     "index",
     "loss",
     "matmul",
     "reduce",
+    "scan",
+    "scatter",
     "shape",
     "softmax",
+    "sort",
 ]
 _FAMILIES = (
     elementwise,

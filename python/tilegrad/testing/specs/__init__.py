@@ -17,6 +17,10 @@ FAMILIES = (
     "loss",
     "random",
     "creation",
+    "functions",
+    "scan",
+    "sort",
+    "einsum",
 )
 
 __all__ = ["ALL", "FAMILIES", "FLOATS", "INTEGERS", "NUMBERS", "OpError", "OpSpec", "Sample", "all_specs", "spec"]
