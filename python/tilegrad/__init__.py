@@ -43,9 +43,6 @@ from .ops.index import (
     masked_select,
     narrow,
     roll,
-    scatter,
-    scatter_add,
-    scatter_reduce,
     select,
 )
 from .ops.matmul import addmm, bmm, dot, matmul, mm, mv, outer
@@ -61,6 +58,7 @@ from .ops.functions import (
     logaddexp, logaddexp2, logit, nan_to_num, positive, rad2deg, rsub, sgn, signbit, sinc, sinh, tan, xlogy,
 )  # fmt: skip
 from .ops.scan import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
+from .ops.scatter import scatter, scatter_add, scatter_reduce
 from .ops.sort import (
     argsort, bucketize, kthvalue, median, mode, msort, nanmedian, nanquantile, quantile, searchsorted, sort, topk, unique,
     unique_consecutive,

@@ -20,8 +20,7 @@ _METHODS = {
         reshape permute transpose expand broadcast_to squeeze unsqueeze t flatten unflatten movedim split chunk unbind repeat
         tile tril triu as_strided diagonal diag""",
     "index": """
-        select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add
-        scatter_add_ scatter_reduce scatter_reduce_""",
+        select narrow index_select index_add gather masked_select flip roll index_copy_""",
     "matmul": "matmul mm bmm mv dot outer addmm",
     "softmax": "softmax log_softmax",
     "functions": """
@@ -29,6 +28,7 @@ _METHODS = {
         log10_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ frac frac_ sgn positive deg2rad rad2deg sinc logit
         nan_to_num signbit isposinf isneginf isreal fmod fmod_ hypot copysign logaddexp logaddexp2 xlogy xlogy_ fmax fmin
         float_power bitwise_left_shift bitwise_right_shift lerp lerp_ addcmul addcmul_ addcdiv addcdiv_ expm1_ sin_ cos_""",
+    "scatter": "scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_",
     "scan": "cumsum cumprod cummax cummin logcumsumexp diff",
     "sort": """
         sort argsort msort topk kthvalue median nanmedian mode quantile nanquantile unique unique_consecutive bucketize""",

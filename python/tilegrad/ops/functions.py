@@ -308,8 +308,9 @@ def _(x, dy, alpha):
 
 # --- in-place forms
 _IN_PLACE = (
-    tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, exp2, log10, erfc, erfinv, lgamma, digamma, frac, fmod, hypot, copysign,
-    xlogy, bitwise_left_shift, bitwise_right_shift, selu, mish, softsign, hardsigmoid, hardswish, logsigmoid, leaky_relu, elu, celu,
+    tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, exp2, log10, erfc, erfinv, lgamma, digamma, frac, fmod, hypot,
+    copysign, xlogy, bitwise_left_shift, bitwise_right_shift, selu, mish, softsign, hardsigmoid, hardswish, logsigmoid,
+    leaky_relu, elu, celu,
 )  # fmt: skip
 for _op in _IN_PLACE:
     globals()[f"{_op.name}_"] = _op.in_place(getattr(_core, f"{_op.name}_"))

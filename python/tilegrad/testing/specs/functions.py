@@ -114,7 +114,8 @@ SPECS = [
     floating("erfc", functions.erfc, 2, (-10.0, 9.0)),
     floating("erfinv", functions.erfinv, 2, (-1.0, 1.0), make=samples(*NEAR)),
     floating("lgamma", functions.lgamma, 2, (0.01, 1e30), make=samples(0.2, 9.0), order=2),
-    floating("digamma", functions.digamma, 2, (2.0, 1e30), make=tails(-0.5, -1.5, -3.0, 50.0, 1e6)(0.3, 9.0, special=False), tolerances=HALF),
+    floating("digamma", functions.digamma, 2, (2.0, 1e30),
+             make=tails(-0.5, -1.5, -3.0, 50.0, 1e6)(0.3, 9.0, special=False), tolerances=HALF),
     unary("sinc", np.sinc, low=0.1, high=3.0, tolerances=HALF),
     unary("logit", functions.logit, make=samples(0.1, 0.9), tolerances=HALF),
     unary(
