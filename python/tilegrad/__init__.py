@@ -35,16 +35,7 @@ from .ops.elementwise import (
     logical_or, logical_xor, lt, masked_fill, maximum, minimum, mul, ne, neg, pow, reciprocal, relu, remainder, round,
     rsqrt, sigmoid, sign, sin, sqrt, square, tanh, trunc, where,
 )  # fmt: skip
-from .ops.index import (
-    flip,
-    gather,
-    index_add,
-    index_select,
-    masked_select,
-    narrow,
-    roll,
-    select,
-)
+from .ops.index import flip, gather, index_add, index_select, masked_select, narrow, roll, select
 from .ops.matmul import addmm, bmm, dot, matmul, mm, mv, outer
 from .ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, norm, prod, std, sum, var
 from .ops.shape import (
