@@ -1,9 +1,12 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
+#include "kernels/arguments/conv.h"
 #include "kernels/arguments/loss.h"
+#include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/positions.h"
+#include "kernels/arguments/pad.h"
 #include "kernels/arguments/random.h"
 #include "kernels/arguments/scan.h"
 #include "kernels/arguments/sort.h"
@@ -28,6 +31,14 @@ struct KernelTable {
   // matrix products
   Status (*matmul)(const Launch&, const Matmul&);
   size_t (*matmul_workspace)(const Matmul&, int threads);
+
+  // convolutions: y, the gradient for x, the gradient for w (conv.h)
+  Status (*conv2d)(const Launch&, const Conv2d&);
+  Status (*conv2d_backward_input)(const Launch&, const Conv2d&);
+  Status (*conv2d_backward_weight)(const Launch&, const Conv2d&);
+  size_t (*conv2d_workspace)(const Conv2d&, int threads);
+  size_t (*conv2d_backward_input_workspace)(const Conv2d&, int threads);
+  size_t (*conv2d_backward_weight_workspace)(const Conv2d&, int threads);
 
   // rows
   Status (*softmax)(const Launch&, const Rows& x, const Rows& y);
@@ -56,6 +67,24 @@ struct KernelTable {
   Status (*searchsorted)(const Launch&, const SearchSorted&);
   Status (*logsumexp)(const Launch&, const Rows& x, const Rows& y);  // y has one column
   Status (*ternary[ternary_count])(const Launch&, const Strided<4>&);  // T = f(T, T, T)
+  // normalisation
+  Status (*layer_norm)(const Launch&, const RowNorm&);
+  Status (*layer_norm_backward)(const Launch&, const RowNormBackward&);
+  size_t (*layer_norm_backward_workspace)(const RowNormBackward&);
+  Status (*rms_norm)(const Launch&, const RowNorm&);
+  Status (*rms_norm_backward)(const Launch&, const RowNormBackward&);
+  size_t (*rms_norm_backward_workspace)(const RowNormBackward&);
+  Status (*batch_norm)(const Launch&, const ChannelNorm&);
+  size_t (*batch_norm_workspace)(const ChannelNorm&);
+  Status (*batch_norm_backward)(const Launch&, const ChannelNormBackward&);
+  size_t (*batch_norm_backward_workspace)(const ChannelNormBackward&);
+  Status (*group_norm)(const Launch&, const ChannelNorm&);
+  Status (*group_norm_backward)(const Launch&, const ChannelNormBackward&);
+  size_t (*group_norm_backward_workspace)(const ChannelNormBackward&);
+  Status (*channel_affine)(const Launch&, const ChannelAffine&);
+  // images
+  Status (*pad)(const Launch&, const Pad&, const void* in, void* out);
+  Status (*pad_backward)(const Launch&, const Pad&, const void* dy, void* dx);
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

@@ -36,6 +36,8 @@ from .functions.activation import (
     tanhshrink,
     threshold,
 )
+from .functions.attention import attention, scaled_dot_product_attention
+from .functions.conv import conv2d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
@@ -61,13 +63,26 @@ from .functions.margin import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .functions.multihead import multi_head_attention_forward
+from .functions.norm import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
+from .functions.pad import pad
 
 __all__ = [
     "alpha_dropout",
+    "attention",
+    "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -79,6 +94,7 @@ __all__ = [
     "embedding",
     "gelu",
     "glu",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -86,24 +102,31 @@ __all__ = [
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "prelu",
     "relu",
     "relu6",
     "relu_",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

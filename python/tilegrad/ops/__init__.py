@@ -5,6 +5,8 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 """
 
 from . import (
+    attention,
+    conv,
     creation,
     einsum,
     elementwise,
@@ -13,15 +15,20 @@ from . import (
     index,
     loss,
     matmul,
+    norm,
+    pad,
     reduce,
     scan,
     scatter,
+    rnn,
     shape,
     softmax,
     sort,
 )
 
 __all__ = [
+    "attention",
+    "conv",
     "creation",
     "einsum",
     "elementwise",
@@ -30,14 +37,18 @@ __all__ = [
     "index",
     "loss",
     "matmul",
+    "norm",
+    "pad",
     "reduce",
     "scan",
     "scatter",
+    "rnn",
     "shape",
     "softmax",
     "sort",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,
@@ -45,8 +56,12 @@ _FAMILIES = (
     matmul,
     softmax,
     loss,
+    norm,
     creation,
+    attention,
     embedding,
+    pad,
+    rnn,
 )
 
 

@@ -6,6 +6,7 @@ import importlib
 from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpec, Sample
 
 FAMILIES = (
+    "conv",
     "elementwise",
     "arithmetic",
     "compare",
@@ -15,12 +16,15 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "norm",
     "random",
     "creation",
     "functions",
     "scan",
     "sort",
     "einsum",
+    "pad",
+    "attention",
 )
 
 __all__ = ["ALL", "FAMILIES", "FLOATS", "INTEGERS", "NUMBERS", "OpError", "OpSpec", "Sample", "all_specs", "spec"]

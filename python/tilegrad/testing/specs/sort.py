@@ -134,7 +134,7 @@ SPECS = [
         ALL,
         ("same", "int64"),
         differentiable=(0,),
-        rows=("sort", "sort_workspace"),
+        rows=("sort",),
         errors=[
             OpError(lambda: tg.sort(tg.ones(2, 3), 2), IndexError, r"sort: Dimension out of range .*but got 2"),
             OpError(lambda: tg.sort(tg.ones(2, 3), "x"), TypeError, r"dim.*must be int, not str"),
@@ -149,7 +149,7 @@ SPECS = [
         ALL,
         ("same", "int64"),
         differentiable=(0,),
-        rows=("topk", "topk_workspace"),
+        rows=("topk",),
         errors=[
             OpError(
                 lambda: tg.topk(tg.ones(2, 3), 4), RuntimeError, r"topk: k must be between 0 and the size 3 of dim 1, got 4"

@@ -1,0 +1,35 @@
+// The fast algorithms of common shapes, between which conv2d.cpp chooses. Each has
+//   *_suits      whether it can do this product of this view, and is worth it; the rest of its functions ask for that
+//   *_workspace  scratch in bytes, for Launch.workspace
+//   *_forward, *_backward_input, *_backward_weight: y, x or weight of the view from the other two
+#pragma once
+#include "kernels/arguments/conv.h"
+
+namespace tg::TG_ISA {
+
+// Which of the view's three tensors is computed from the other two.
+enum class Pass : uint8_t { forward, backward_input, backward_weight };
+
+// winograd.cpp: 3x3, stride 1, float32. The tile is the number of output lines and columns made at once: 4, or 2 where there
+// are few tiles or rounding errors must be smaller (`precise`); 0 where another algorithm is faster.
+int winograd_tile(const Conv2d&, Pass, bool precise);
+size_t winograd_workspace(const Conv2d&, int threads, Pass, int tile);
+Status winograd_forward(const Launch&, const Conv2d&, int tile);
+Status winograd_backward_input(const Launch&, const Conv2d&, int tile);
+Status winograd_backward_weight(const Launch&, const Conv2d&, int tile);
+
+// pointwise.cpp: 1x1, stride 1, no padding.
+bool pointwise_suits(const Conv2d&, Pass);
+size_t pointwise_workspace(const Conv2d&, int threads, Pass);
+Status pointwise_forward(const Launch&, const Conv2d&);
+Status pointwise_backward_input(const Launch&, const Conv2d&);
+Status pointwise_backward_weight(const Launch&, const Conv2d&);
+
+// depthwise.cpp: one input channel per group.
+bool depthwise_suits(const Conv2d&, Pass);
+size_t depthwise_workspace(const Conv2d&, int threads, Pass);
+Status depthwise_forward(const Launch&, const Conv2d&);
+Status depthwise_backward_input(const Launch&, const Conv2d&);
+Status depthwise_backward_weight(const Launch&, const Conv2d&);
+
+}  // namespace tg::TG_ISA

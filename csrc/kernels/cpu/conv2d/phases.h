@@ -1,0 +1,131 @@
+// Lines of pixels taken apart into every second or fourth pixel, and put together again.
+//
+//   m = 4:  line  0 1 2 3 4 5 6 7 8 ...      phase 0:  0 4 8 ...     lane t of phase j is pixel m * t + j:
+//                                            phase 1:  1 5 9 ...     column j of the t-th of the line's tiles
+//                                            ...
+#pragma once
+#include "kernels/cpu/simd.h"
+
+namespace tg::TG_ISA {
+
+// Every second lane of a, then of b: the first, third, ... and the second, fourth, ...
+// next_lanes: every lane moves down by one; what comes in at the top is of no use.
+// load_lanes: lanes [begin, end) of the register at p; the others become zero and their memory is not touched.
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
+  const __m512i order = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return Vec<float>::raw(_mm512_permutex2var_ps(a.v, order, b.v));
+}
+TG_INLINE Vec<float> odd_lanes(Vec<float> a, Vec<float> b) {
+  const __m512i order = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return Vec<float>::raw(_mm512_permutex2var_ps(a.v, order, b.v));
+}
+TG_INLINE Vec<double> even_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v));
+}
+TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b.v));
+}
+TG_INLINE Vec<float> next_lanes(Vec<float> a) {
+  const __m512i i = _mm512_castps_si512(a.v);
+  return Vec<float>::raw(_mm512_castsi512_ps(_mm512_alignr_epi32(i, i, 1)));
+}
+TG_INLINE uint32_t lane_mask(int64_t begin, int64_t end) { return (1u << end) - (1u << begin); }
+TG_INLINE Vec<float> load_lanes(const float* p, int64_t begin, int64_t end) {
+  return Vec<float>::raw(_mm512_maskz_loadu_ps(__mmask16(lane_mask(begin, end)), p));
+}
+TG_INLINE Vec<double> load_lanes(const double* p, int64_t begin, int64_t end) {
+  return Vec<double>::raw(_mm512_maskz_loadu_pd(__mmask8(lane_mask(begin, end)), p));
+}
+#elif defined(TG_ISA_avx2)
+TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
+  const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, _MM_SHUFFLE(2, 0, 2, 0)));
+  return Vec<float>::raw(_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, _MM_SHUFFLE(3, 1, 2, 0))));
+}
+TG_INLINE Vec<float> odd_lanes(Vec<float> a, Vec<float> b) {
+  const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, _MM_SHUFFLE(3, 1, 3, 1)));
+  return Vec<float>::raw(_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, _MM_SHUFFLE(3, 1, 2, 0))));
+}
+TG_INLINE Vec<double> even_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), _MM_SHUFFLE(3, 1, 2, 0)));
+}
+TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(_mm256_permute4x64_pd(_mm256_unpackhi_pd(a.v, b.v), _MM_SHUFFLE(3, 1, 2, 0)));
+}
+TG_INLINE Vec<float> next_lanes(Vec<float> a) {
+  return Vec<float>::raw(_mm256_permutevar8x32_ps(a.v, _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0)));
+}
+TG_INLINE Vec<float> load_lanes(const float* p, int64_t begin, int64_t end) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(int(begin) - 1));
+  return Vec<float>::raw(_mm256_maskload_ps(p, _mm256_and_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(int(end)), lane))));
+}
+TG_INLINE Vec<double> load_lanes(const double* p, int64_t begin, int64_t end) {
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  const __m256i from = _mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(begin - 1));
+  return Vec<double>::raw(_mm256_maskload_pd(p, _mm256_and_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(end), lane))));
+}
+#else
+TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
+  return Vec<float>::raw(Native<float>::Register{a.v[0], a.v[2], b.v[0], b.v[2]});
+}
+TG_INLINE Vec<float> odd_lanes(Vec<float> a, Vec<float> b) {
+  return Vec<float>::raw(Native<float>::Register{a.v[1], a.v[3], b.v[1], b.v[3]});
+}
+TG_INLINE Vec<double> even_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(Native<double>::Register{a.v[0], b.v[0]});
+}
+TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(Native<double>::Register{a.v[1], b.v[1]});
+}
+TG_INLINE Vec<float> next_lanes(Vec<float> a) {
+  return Vec<float>::raw(Native<float>::Register{a.v[1], a.v[2], a.v[3], a.v[3]});
+}
+template <class T> TG_INLINE Vec<T> load_lanes(const T* p, int64_t begin, int64_t end) {
+  Vec<T> x(T(0));
+  for (int i = 0; i < Vec<T>::width; ++i)
+    if (begin <= i && i < end) x.v[i] = p[i];
+  return x;
+}
+#endif
+template <class T> TG_INLINE Vec<T> interleave_low(Vec<T> a, Vec<T> b) {
+  return Vec<T>::raw(Native<T>::interleave_low(a.v, b.v));
+}
+template <class T> TG_INLINE Vec<T> interleave_high(Vec<T> a, Vec<T> b) {
+  return Vec<T>::raw(Native<T>::interleave_high(a.v, b.v));
+}
+
+// Pixels [first, first + lanes of a register) of a line of `width` pixels; what lies outside is zero.
+template <class T> TG_INLINE Vec<T> load_within(const T* line, int64_t first, int64_t width) {
+  constexpr int lanes = Vec<T>::width;
+  if (first >= 0 && first + lanes <= width) return Vec<T>::load(line + first);
+  const int64_t begin = first < 0 ? -first : 0, end = width - first < lanes ? width - first : lanes;
+  if (begin >= end) return Vec<T>(T(0));
+  // (an address outside the line is formed, never used: lanes that are off are not read)
+  return load_lanes(reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(line) + uintptr_t(first) * sizeof(T)), begin, end);
+}
+
+// m registers of neighbouring pixels <-> m phases.
+template <int m> TG_INLINE void split_phases(const Vec<float> (&line)[m], Vec<float> (&phase)[m]) {
+  if constexpr (m == 2) {
+    phase[0] = even_lanes(line[0], line[1]), phase[1] = odd_lanes(line[0], line[1]);
+  } else {
+    const Vec<float> even[2] = {even_lanes(line[0], line[1]), even_lanes(line[2], line[3])};
+    const Vec<float> odd[2] = {odd_lanes(line[0], line[1]), odd_lanes(line[2], line[3])};
+    phase[0] = even_lanes(even[0], even[1]), phase[2] = odd_lanes(even[0], even[1]);
+    phase[1] = even_lanes(odd[0], odd[1]), phase[3] = odd_lanes(odd[0], odd[1]);
+  }
+}
+
+template <int m> TG_INLINE void join_phases(const Vec<float> (&phase)[m], Vec<float> (&line)[m]) {
+  if constexpr (m == 2) {
+    line[0] = interleave_low(phase[0], phase[1]), line[1] = interleave_high(phase[0], phase[1]);
+  } else {
+    const Vec<float> even[2] = {interleave_low(phase[0], phase[2]), interleave_high(phase[0], phase[2])};
+    const Vec<float> odd[2] = {interleave_low(phase[1], phase[3]), interleave_high(phase[1], phase[3])};
+    line[0] = interleave_low(even[0], odd[0]), line[1] = interleave_high(even[0], odd[0]);
+    line[2] = interleave_low(even[1], odd[1]), line[3] = interleave_high(even[1], odd[1]);
+  }
+}
+
+}  // namespace tg::TG_ISA

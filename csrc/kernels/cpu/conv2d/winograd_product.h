@@ -1,0 +1,190 @@
+// Winograd's convolution, forward and for the gradient of the input (which is a convolution of y's gradient with the weights
+// turned by 180 degrees, channels exchanged). One block of tiles at a time, so that all of it stays near:
+//
+//   x  --transform_inputs-->   V[xi][panel][c][tile]     xi: the (m + 2)^2 products, panel: as many tiles as the matrix tile is wide
+//   w  --transform_weights-->  U[xi][o][c]               once, for all blocks
+//   M[xi][panel][o][tile] = sum over c of U V            a matrix product for every xi, where the time goes
+//   M  --transform_outputs-->  y                         with bias and activation
+//
+// A matrix tile reads a panel of V as it lies: nothing is packed. Planes of different xi lie a line of cache more than their
+// size apart: otherwise the (m + 2)^2 stores of one transform would all fall into the same set of the cache.
+#pragma once
+#include "core/parallel.h"
+#include "kernels/cpu/conv2d/winograd_tiles.h"
+#include "kernels/cpu/conv2d/winograd_transform.h"
+#include "kernels/cpu/matmul/finish.h"
+
+namespace tg::TG_ISA {
+
+inline constexpr int64_t line_floats = 64 / sizeof(float);
+
+struct WinogradProblem {
+  Planes in, out;
+  int64_t batch, in_channels, out_channels;
+  int64_t padding[2];   // zeros before the lines and columns of `in`
+  const float* weight;  // [row][column][3][3], of which this problem takes the first out_channels x in_channels ...
+  int64_t weight_row;   // ... rows are so many floats apart
+  bool transposed;      // ... or, turned by 180 degrees, in_channels rows and out_channels columns
+  const float* bias;    // out_channels, or null
+  Activation activation;
+};
+
+template <int m> struct WinogradProduct {
+  using F = WinogradTransform<m>;
+  using P = Products<float>;
+  static constexpr int64_t products = F::n * F::n, lanes = Vec<float>::width, panel = nr<P>;
+
+  const WinogradProblem& p;
+  Tiling tiling;
+  int64_t workers, block_tiles, tile_rows;
+  bool shared;  // few tiles: all workers do their part of every step of a block; otherwise each has blocks of its own
+  int64_t weight_rows, u_row, u_step, v_step, m_step, d_step;
+
+  WinogradProduct(const WinogradProblem& problem, int threads)
+      : p(problem), tiling(tiling_of<m>(p.batch, p.out, p.padding[0], p.padding[1])), workers(threads > 1 ? threads : 1) {
+    // V and M of a block should stay in the second-level cache, or next to it.
+    const int64_t most = round_up(p.in_channels + p.out_channels <= 288 ? 96 : 48, panel), tiles = tiling.count();
+    shared = workers > 1 && tiles < 2 * most * workers;
+    block_tiles = balanced(shared ? tiles : ceil_div(tiles, workers), shared ? most * workers : most, lanes);
+    tile_rows = balanced(p.out_channels, mr, 1);
+    weight_rows = p.transposed ? p.in_channels : p.out_channels;
+    u_row = round_up(p.transposed ? p.out_channels : p.in_channels, 16) + 16;
+    u_step = weight_rows * u_row + line_floats;
+    v_step = panels(block_tiles) * p.in_channels * panel + line_floats;
+    m_step = panels(block_tiles) * p.out_channels * panel + line_floats;
+    d_step = round_up(block_tiles, lanes) + 16;
+  }
+
+  static int64_t panels(int64_t tiles) { return ceil_div(tiles, panel); }
+  int64_t u_floats() const { return products * u_step; }
+  int64_t vm_floats() const { return products * (v_step + m_step); }
+  int64_t pixel_floats() const { return round_up(2 * products * d_step + lanes, line_floats); }
+  size_t workspace() const {
+    return size_t(u_floats() + (shared ? 1 : workers) * vm_floats() + workers * pixel_floats()) * sizeof(float);
+  }
+
+  void run(const Launch& launch) {
+    float* const u = static_cast<float*>(launch.workspace);
+    parallel_for(launch, weight_rows, ceil_div(weight_rows, workers),
+                 [&](int64_t begin, int64_t end) { transform_weights(u, begin, end); });
+    const int64_t tiles = tiling.count(), W = workers;
+    if (!shared) {
+      parallel_for(launch, W, 1, [&](int64_t worker, int64_t) {
+        float* const v = u + u_floats() + worker * (vm_floats() + pixel_floats());
+        const Block all{u, v, v + products * v_step, v + vm_floats(), 0, 0};
+        run_blocks(all, tiles * worker / W, tiles * (worker + 1) / W);
+      });
+      return;
+    }
+    for (int64_t begin = 0; begin < tiles; begin += block_tiles) {
+      float* const v = u + u_floats();
+      const Block block{u, v, v + products * v_step, nullptr, begin, smaller(block_tiles, tiles - begin)};
+      auto each = [&](const auto& step) {
+        parallel_for(launch, W, 1, [&](int64_t worker, int64_t) {
+          Block own = block;
+          own.pixels = v + vm_floats() + worker * pixel_floats();
+          step(own, worker);
+        });
+      };
+      each([&](const Block& b, int64_t w) { transform_inputs(b, p.in_channels * w / W, p.in_channels * (w + 1) / W); });
+      each([&](const Block& b, int64_t w) {
+        const int64_t all = products * ceil_div(p.out_channels, tile_rows);
+        TilePrefetch none;
+        multiply(b, all * w / W, all * (w + 1) / W, none, none);
+      });
+      each([&](const Block& b, int64_t w) { transform_outputs(b, p.out_channels * w / W, p.out_channels * (w + 1) / W); });
+    }
+  }
+
+ private:
+  struct Block {
+    float *u, *v, *sums, *pixels;  // pixels: two buffers for the tiles of one channel
+    int64_t begin, count;          // tiles
+  };
+
+  void run_blocks(const Block& all, int64_t begin, int64_t end) {
+    for (; begin < end; begin += block_tiles) {
+      Block block = all;
+      block.begin = begin, block.count = smaller(block_tiles, end - begin);
+      transform_inputs(block, 0, p.in_channels);
+      const int64_t row_tiles = ceil_div(p.out_channels, tile_rows), steps = products * row_tiles * panels(block.count);
+      const int64_t next = begin + block_tiles, pad = p.padding[0];
+      TilePrefetch inputs, outputs;
+      inputs.template start<m>(p.in, tiling, p.in_channels, next, smaller(block_tiles, end - next), pad, 2 - pad, steps);
+      outputs.template start<m>(p.out, tiling, p.out_channels, begin, block.count, 0, 0, steps);
+      multiply(block, 0, products * row_tiles, inputs, outputs);
+      transform_outputs(block, 0, p.out_channels);
+    }
+  }
+
+  void transform_weights(float* u, int64_t begin, int64_t end) {
+    const int64_t cols = p.transposed ? p.out_channels : p.in_channels;
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t c = 0; c < cols; c += lanes)
+        transform_weight<m>(p.weight + r * p.weight_row + c * 9, cols - c, p.transposed, u + r * u_row + c, u_step);
+  }
+
+  // A channel is gathered while the one before is transformed: its unaligned stores must have reached the cache before they can
+  // be loaded by whole registers.
+  void transform_inputs(const Block& b, int64_t begin, int64_t end) {
+    const int64_t size = products * d_step;
+    GatherTiles<m, F::n> gather{p.in, tiling, b.begin, b.count, b.pixels, d_step};
+    if (begin < end) gather_tiles(gather, begin);
+    for (int64_t c = begin; c < end; ++c) {
+      float* const pixels = gather.to;
+      gather.to = b.pixels + ((c + 1 - begin) & 1) * size;
+      if (c + 1 < end) gather_tiles(gather, c + 1);
+      for (int64_t t = 0; t < b.count; t += lanes)
+        transform_input<m>(pixels + t, d_step, b.v + (t / panel * p.in_channels + c) * panel + t % panel, v_step);
+    }
+  }
+
+  // Rows of matrix tiles [begin, end) of all products: number i is row i % row_tiles of product i / row_tiles.
+  void multiply(const Block& b, int64_t begin, int64_t end, TilePrefetch inputs, TilePrefetch outputs) {
+    const int64_t row_tiles = ceil_div(p.out_channels, tile_rows);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t xi = i / row_tiles, row = i % row_tiles * tile_rows, rows = smaller(tile_rows, p.out_channels - row);
+      TileArguments<P> t;
+      t.a_stride = u_row, t.b_stride = panel, t.c_stride = panel;
+      for (int64_t k = 0; k < p.in_channels; k += kc) {
+        t.depth = smaller(kc, p.in_channels - k);
+        t.add = k > 0;
+        t.a = b.u + xi * u_step + (p.transposed ? k * u_row + row : row * u_row + k);
+        for (int64_t j = 0; j < b.count; j += panel) {
+          inputs.template step<false>();
+          outputs.template step<true>();
+          const int64_t vectors = ceil_div(smaller(panel, b.count - j), lanes), at = j / panel;
+          t.b = b.v + xi * v_step + (at * p.in_channels + k) * panel;
+          t.c = b.sums + xi * m_step + (at * p.out_channels + row) * panel;
+          (p.transposed ? find_tile<P, false>(rows, vectors) : find_tile<P, true>(rows, vectors))(t);
+        }
+      }
+    }
+  }
+
+  void transform_outputs(const Block& b, int64_t begin, int64_t end) {
+    const int64_t size = products * d_step;
+    const bool relu = p.activation == Activation::relu;
+    ScatterTiles<m> scatter{p.out, tiling, b.begin, b.count, nullptr, d_step};
+    for (int64_t o = begin; o <= end; ++o) {
+      float* const pixels = b.pixels + ((o - begin) & 1) * size;
+      if (o < end) {
+        OutputTransform<m> t{nullptr, m_step, nullptr, d_step, p.bias ? p.bias[o] : 0, relu ? 0 : -__builtin_inff()};
+        for (int64_t j = 0; j < b.count; j += lanes) {
+          t.q = b.sums + (j / panel * p.out_channels + o) * panel + j % panel;
+          t.y = pixels + j;
+          transform_output(t);
+        }
+        if (p.activation != Activation::none && !relu)
+          finish_tile<float, float>({pixels, d_step, pixels, d_step, m * m, round_up(b.count, lanes)},
+                                    {nullptr, nullptr, p.activation});
+      }
+      if (o > begin) {
+        scatter.from = b.pixels + ((o - 1 - begin) & 1) * size;
+        scatter_tiles(scatter, o - 1);
+      }
+    }
+  }
+};
+
+}  // namespace tg::TG_ISA

@@ -1,0 +1,199 @@
+// Tiles of an output and the pixels under them. Tiles are numbered through all lines of all images, so that no lane is lost
+// where a line has few of them:
+//
+//         tile_cols = 4                     a run: neighbouring tiles of one line,
+//        +----+----+----+--+                cut apart into columns by a few shuffles
+//        | 0  | 1  | 2  | 3|  tile_rows
+//        +----+----+----+--+                a block of tiles: e.g. 2 .. 9 = runs {2, 3} {4, 5, 6, 7} {8, 9}
+//        | 4  | 5  | 6  | 7|
+//        +----+----+----+--+
+#pragma once
+#include "kernels/arguments/conv.h"
+#include "kernels/cpu/conv2d/phases.h"
+#include "kernels/cpu/matmul/blocks.h"
+
+namespace tg::TG_ISA {
+
+// One image plane after another: pixel (n, c, p, q) at data[n * batch + c * channel + p * row + q].
+struct Planes {
+  float* data;
+  int64_t batch, channel, row;
+  int64_t height, width;
+  TG_INLINE float* at(int64_t n, int64_t c, int64_t p) const { return data + n * batch + c * channel + p * row; }
+};
+
+inline Planes planes_of(const Images& x) {
+  return {static_cast<float*>(x.data), x.batch_stride, x.channel_stride, x.row_stride, x.height, x.width};
+}
+
+struct Tiling {
+  int64_t batch, rows, cols;  // tiles of an image
+  int64_t padding[2];         // lines and columns of zeros before the input
+  int64_t count() const { return batch * rows * cols; }
+};
+
+template <int m> Tiling tiling_of(int64_t batch, const Planes& out, int64_t pad_rows, int64_t pad_cols) {
+  return {batch, ceil_div(out.height, m), ceil_div(out.width, m), {pad_rows, pad_cols}};
+}
+
+// Walks the runs of tiles [begin, begin + count), none longer than `longest`.
+struct Run {
+  int64_t image, row, col;  // of its first tile
+  int64_t length, at;       // at: its first tile's number in the block
+};
+template <class Body> TG_INLINE void for_each_run(const Tiling& g, int64_t begin, int64_t count, int64_t longest,
+                                                  const Body& body) {
+  Run run{begin / (g.rows * g.cols), begin / g.cols % g.rows, begin % g.cols, 0, 0};
+  while (run.at < count) {
+    run.length = smaller(smaller(g.cols - run.col, longest), count - run.at);
+    body(run);
+    run.at += run.length;
+    run.col += run.length;
+    if (run.col == g.cols) {
+      run.col = 0;
+      if (++run.row == g.rows) run.row = 0, ++run.image;
+    }
+  }
+}
+
+// `columns` columns of every tile of a run, from one line of pixels: column j of tile t to to[j * step + t]. A register holds
+// one tile fewer than it has lanes if the columns of neighbours overlap. May write a whole register.
+template <int m, int columns>
+TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64_t tiles, float* to, int64_t step) {
+  constexpr int lanes = Vec<float>::width;
+  Vec<float> pixels[m], phase[m];
+  pixels[0] = load_within(line, first, width);
+  pixels[1] = load_within(line, first + lanes, width);
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+  if (m == 4 && tiles < lanes / 2) {  // two registers of pixels are enough: phases take half a register
+    const Vec<float> even = even_lanes(pixels[0], pixels[1]), odd = odd_lanes(pixels[0], pixels[1]);
+    const Vec<float> both[2] = {even_lanes(even, odd), odd_lanes(even, odd)};  // columns 0 and 1, columns 2 and 3
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      _mm256_storeu_ps(to + 2 * j * step, _mm512_castps512_ps256(both[j].v));
+      _mm256_storeu_ps(to + (2 * j + 1) * step, _mm512_extractf32x8_ps(both[j].v, 1));
+    }
+    if constexpr (columns > m) {
+      const Vec<float> next = next_lanes(both[0]);
+      _mm256_storeu_ps(to + m * step, _mm512_castps512_ps256(next.v));
+      _mm256_storeu_ps(to + (m + 1) * step, _mm512_extractf32x8_ps(next.v, 1));
+    }
+    return;
+  }
+#endif
+  (void)tiles;
+  if constexpr (m == 4) {
+    pixels[2] = load_within(line, first + 2 * lanes, width);
+    pixels[3] = load_within(line, first + 3 * lanes, width);
+  }
+  split_phases(pixels, phase);
+#pragma GCC unroll 4
+  for (int j = 0; j < m; ++j) phase[j].store(to + j * step);
+  if constexpr (columns > m) {
+    next_lanes(phase[0]).store(to + m * step);
+    next_lanes(phase[1]).store(to + (m + 1) * step);
+  }
+}
+
+template <int m, int columns> inline constexpr int64_t longest_run = Vec<float>::width - (columns > m);
+
+// The pixels under the tiles [begin, begin + count), pixel (i, j) of each in its own line of `to`, `step` floats apart. size =
+// m + 2 for inputs, which overlap, m for outputs. Lanes up to the next whole register become zero. Lines need room for one
+// register more.
+template <int m, int size> struct GatherTiles {
+  Planes planes;
+  Tiling tiling;  // padding: of these planes
+  int64_t begin, count;
+  float* to;
+  int64_t step;
+};
+template <int m, int size> [[gnu::noinline]] static void gather_tiles(const GatherTiles<m, size>& g, int64_t channel) {
+  constexpr int lanes = Vec<float>::width;
+  for_each_run(g.tiling, g.begin, g.count, longest_run<m, size>, [&](const Run& run) TG_INLINE_LAMBDA {
+    const int64_t row = run.row * m - g.tiling.padding[0], col = run.col * m - g.tiling.padding[1];
+    const float* const plane = g.planes.at(run.image, channel, 0);
+    for (int i = 0; i < size; ++i) {
+      float* const to = g.to + i * size * g.step + run.at;
+      if (row + i >= 0 && row + i < g.planes.height) {
+        split_line<m, size>(plane + (row + i) * g.planes.row, col, g.planes.width, run.length, to, g.step);
+      } else {
+#pragma GCC unroll 6
+        for (int j = 0; j < size; ++j) Vec<float>(0).store(to + j * g.step);
+      }
+    }
+  });
+  if (g.count % lanes)
+    for (int k = 0; k < size * size; ++k)
+      for (int64_t t = g.count; t < round_up(g.count, lanes); ++t) g.to[k * g.step + t] = 0;
+}
+
+// The reverse, for outputs: element (i, j) of the tiles from line i * m + j of `from` to its pixel.
+template <int m> struct ScatterTiles {
+  Planes planes;
+  Tiling tiling;
+  int64_t begin, count;
+  const float* from;
+  int64_t step;
+};
+template <int m> [[gnu::noinline]] static void scatter_tiles(const ScatterTiles<m>& s, int64_t channel) {
+  constexpr int lanes = Vec<float>::width;
+  for_each_run(s.tiling, s.begin, s.count, lanes, [&](const Run& run) TG_INLINE_LAMBDA {
+    const int64_t row = run.row * m, col = run.col * m;
+    const int64_t pixels = smaller(run.length * m, s.planes.width - col), lines = smaller(m, s.planes.height - row);
+    float* const plane = s.planes.at(run.image, channel, row) + col;
+    for (int i = 0; i < lines; ++i) {
+      Vec<float> phase[m], line[m];
+#pragma GCC unroll 4
+      for (int j = 0; j < m; ++j) phase[j] = Vec<float>::load(s.from + (i * m + j) * s.step + run.at);
+      join_phases(phase, line);
+      float* const to = plane + i * s.planes.row;
+#pragma GCC unroll 4
+      for (int j = 0; j < m; ++j) {
+        if (j * lanes >= pixels) break;
+        line[j].store(to + j * lanes, pixels - j * lanes);
+      }
+    }
+  });
+}
+
+// Touches the pixels of a block of tiles a few lines of cache at a time, while arithmetic leaves the memory idle: the planes of
+// a block lie in as many pages as there are channels, which the processor does not fetch ahead by itself.
+struct TilePrefetch {
+  const char* plane = nullptr;  // the first channel's part of the first image
+  int64_t channels = 0, images = 0, batch_bytes = 0, channel_bytes = 0;
+  int64_t first_bytes = 0, last_bytes = 0, plane_bytes = 0;  // of a plane: where the first image's part begins, the last's ends
+  int64_t channel = 0, image = 0, at = 0, per_step = 0;
+
+  // `before` and `after`: lines beyond the tiles' own.
+  template <int m>
+  void start(const Planes& p, const Tiling& g, int64_t planes, int64_t begin, int64_t count, int64_t before, int64_t after,
+             int64_t steps) {
+    channels = channel = image = 0;
+    if (count <= 0) return;
+    const int64_t per_image = g.rows * g.cols, last = begin + count - 1, line_bytes = p.row * int64_t(sizeof(float));
+    const int64_t first_line = begin % per_image / g.cols * m - before, end_line = (last % per_image / g.cols + 1) * m + after;
+    plane = reinterpret_cast<const char*>(p.at(begin / per_image, 0, 0));
+    channels = planes, images = last / per_image - begin / per_image + 1;
+    batch_bytes = p.batch * int64_t(sizeof(float)), channel_bytes = p.channel * int64_t(sizeof(float));
+    plane_bytes = p.height * line_bytes;
+    first_bytes = first_line > 0 ? first_line * line_bytes : 0;
+    last_bytes = smaller(end_line * line_bytes, plane_bytes);
+    at = first_bytes;
+    const int64_t bytes = images * plane_bytes - first_bytes - (plane_bytes - last_bytes);
+    per_step = channels * (bytes / 64 + images) / (steps > 0 ? steps : 1) + 1;
+  }
+
+  // (Inlined because gcc drops calls of functions that only prefetch.)
+  template <bool write> TG_INLINE void step() {
+    for (int64_t k = 0; k < per_step && channel < channels; ++k) {
+      __builtin_prefetch(plane + channel * channel_bytes + image * batch_bytes + at, write, 2);
+      at += 64;
+      if (at >= (image == images - 1 ? last_bytes : plane_bytes)) {
+        if (++image == images) image = 0, ++channel;
+        at = image == 0 ? first_bytes : 0;
+      }
+    }
+  }
+};
+
+}  // namespace tg::TG_ISA

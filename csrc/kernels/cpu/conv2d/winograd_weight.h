@@ -1,0 +1,170 @@
+// Winograd's convolution for the gradient of the weights: the exact transpose of the forward one.
+//
+//   x   --transform_input-->            V[xi][panel][tile][c]     turned: the lanes run over channels
+//   dy  --transform_output_gradient-->  M[xi][o][tile]
+//   dU[xi][o][c] += sum over the block's tiles of M V             a matrix product for every xi
+//   dU  --transform_weight_gradient-->  dw                        once, after the last block
+//
+// The blocks follow from the shapes alone and are added in order; the workers share the steps of each block. So an element's
+// bits do not depend on the number of threads.
+#pragma once
+#include "kernels/cpu/conv2d/winograd_product.h"
+
+namespace tg::TG_ISA {
+
+struct WinogradWeightProblem {
+  Planes x, dy;
+  int64_t batch, in_channels, out_channels;
+  int64_t padding[2];
+  float* weight;  // [out_channels][in_channels][3][3], rows weight_row floats apart
+  int64_t weight_row;
+};
+
+template <int m> struct WinogradWeight {
+  using F = WinogradTransform<m>;
+  using P = Products<float>;
+  static constexpr int64_t products = F::n * F::n, lanes = Vec<float>::width;
+
+  const WinogradWeightProblem& p;
+  Tiling x_tiling, dy_tiling;
+  int64_t workers, block_tiles, panel, tile_rows;
+  int64_t v_step, m_row, m_step, u_row, u_step, d_step;
+
+  WinogradWeight(const WinogradWeightProblem& problem, int threads)
+      : p(problem),
+        x_tiling(tiling_of<m>(p.batch, p.dy, p.padding[0], p.padding[1])),
+        dy_tiling(tiling_of<m>(p.batch, p.dy, 0, 0)),
+        workers(threads > 1 ? threads : 1) {
+    // All of dU is read and written once a block; V and M should stay in the last-level cache meanwhile.
+    const int64_t most = p.in_channels + p.out_channels <= 512 ? 128 : 64;
+    block_tiles = balanced(x_tiling.count(), most, lanes);
+    panel = balanced(p.in_channels, nr<P>, lanes);
+    tile_rows = balanced(p.out_channels, mr, 1);
+    v_step = panels() * block_tiles * panel + line_floats;
+    m_row = block_tiles + line_floats;
+    m_step = p.out_channels * m_row + line_floats;
+    u_row = panels() * panel + line_floats;
+    u_step = p.out_channels * u_row + line_floats;
+    d_step = block_tiles + 16;
+  }
+
+  int64_t panels() const { return ceil_div(p.in_channels, panel); }
+  // of a worker: pixels of one channel, and a register full of transformed channels
+  int64_t turned_step() const { return block_tiles + line_floats; }
+  int64_t scratch_floats() const {
+    return round_up(2 * products * d_step + lanes, line_floats) + products * lanes * turned_step();
+  }
+  size_t workspace() const {
+    return size_t(products * (u_step + v_step + m_step) + workers * scratch_floats()) * sizeof(float);
+  }
+
+  void run(const Launch& launch) {
+    float* const u = static_cast<float*>(launch.workspace);
+    float* const v = u + products * u_step;
+    float* const sums = v + products * v_step;
+    float* const scratch = sums + products * m_step;
+    const int64_t tiles = x_tiling.count(), W = workers, channel_groups = ceil_div(p.in_channels, lanes);
+    auto each = [&](const auto& step) { parallel_for(launch, W, 1, [&](int64_t worker, int64_t) { step(worker); }); };
+    for (int64_t begin = 0; begin < tiles; begin += block_tiles) {
+      const Block block{u, v, sums, nullptr, begin, smaller(block_tiles, tiles - begin)};
+      each([&](int64_t w) {
+        Block own = block;
+        own.scratch = scratch + w * scratch_floats();
+        transform_inputs(own, channel_groups * w / W, channel_groups * (w + 1) / W);
+        transform_gradients(own, p.out_channels * w / W, p.out_channels * (w + 1) / W);
+      });
+      each([&](int64_t w) {
+        const int64_t all = products * ceil_div(p.out_channels, tile_rows);
+        multiply(block, all * w / W, all * (w + 1) / W);
+      });
+    }
+    each([&](int64_t w) {
+      for (int64_t o = p.out_channels * w / W; o < p.out_channels * (w + 1) / W; ++o)
+        for (int64_t c = 0; c < p.in_channels; c += lanes)
+          transform_weight_gradient<m>(u + o * u_row + c, u_step, p.weight + o * p.weight_row + c * 9, p.in_channels - c);
+    });
+  }
+
+ private:
+  struct Block {
+    float *u, *v, *sums, *scratch;
+    int64_t begin, count;  // tiles
+    int64_t padded_count() const { return round_up(count, lanes); }
+  };
+
+  // Groups of `lanes` channels. Those that are not there count as zero.
+  void transform_inputs(const Block& b, int64_t begin, int64_t end) {
+    float* const turned = b.scratch + round_up(2 * products * d_step + lanes, line_floats);
+    const int64_t t_step = lanes * turned_step(), size = products * d_step;
+    GatherTiles<m, F::n> gather{p.x, x_tiling, b.begin, b.count, b.scratch, d_step};
+    for (int64_t group = begin; group < end; ++group) {
+      const int64_t first = group * lanes, channels = smaller(lanes, p.in_channels - first);
+      gather.to = b.scratch;
+      gather_tiles(gather, first);
+      for (int64_t c = 0; c < channels; ++c) {
+        float* const pixels = gather.to;
+        gather.to = b.scratch + ((c + 1) & 1) * size;
+        if (c + 1 < channels) gather_tiles(gather, first + c + 1);
+        for (int64_t t = 0; t < b.count; t += lanes)
+          transform_input<m>(pixels + t, d_step, turned + c * turned_step() + t, t_step);
+      }
+      for (int64_t c = channels; c < lanes; ++c)
+        for (int64_t xi = 0; xi < products; ++xi)
+          __builtin_memset(turned + xi * t_step + c * turned_step(), 0, size_t(b.padded_count()) * sizeof(float));
+      float* const v = b.v + first / panel * block_tiles * panel + first % panel;
+      for (int64_t xi = 0; xi < products; ++xi) turn(turned + xi * t_step, v + xi * v_step, b.padded_count());
+    }
+  }
+
+  // v[t][c] = from[c][t]
+  [[gnu::noinline]] void turn(const float* from, float* v, int64_t tiles) {
+    for (int64_t t = 0; t < tiles; t += lanes) {
+      Vec<float> block[lanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) block[i] = Vec<float>::load(from + i * turned_step() + t);
+      transpose(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) block[i].store(v + (t + i) * panel);
+    }
+  }
+
+  void transform_gradients(const Block& b, int64_t begin, int64_t end) {
+    const int64_t size = m * m * d_step;
+    GatherTiles<m, m> gather{p.dy, dy_tiling, b.begin, b.count, b.scratch, d_step};
+    if (begin < end) gather_tiles(gather, begin);
+    for (int64_t o = begin; o < end; ++o) {
+      float* const pixels = gather.to;
+      gather.to = b.scratch + ((o + 1 - begin) & 1) * size;
+      if (o + 1 < end) gather_tiles(gather, o + 1);
+      for (int64_t t = 0; t < b.count; t += lanes)
+        transform_output_gradient<m>(pixels + t, d_step, b.sums + o * m_row + t, m_step);
+    }
+  }
+
+  void multiply(const Block& b, int64_t begin, int64_t end) {
+    const int64_t row_tiles = ceil_div(p.out_channels, tile_rows);
+    // fetched meanwhile: this worker's share of the next block
+    const int64_t next = b.begin + block_tiles, count = smaller(block_tiles, x_tiling.count() - next),
+                  steps = (end - begin) * panels();
+    TilePrefetch x, dy;
+    x.template start<m>(p.x, x_tiling, p.in_channels, next, count, p.padding[0], 2 - p.padding[0], steps);
+    dy.template start<m>(p.dy, dy_tiling, p.out_channels, next, count, 0, 0, steps);
+    TileArguments<P> t;
+    t.depth = b.padded_count();
+    t.a_stride = m_row, t.b_stride = panel, t.c_stride = u_row;
+    t.add = b.begin > 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t xi = i / row_tiles, row = i % row_tiles * tile_rows, rows = smaller(tile_rows, p.out_channels - row);
+      t.a = b.sums + xi * m_step + row * m_row;
+      for (int64_t j = 0; j < p.in_channels; j += panel) {
+        x.template step<false>();
+        dy.template step<false>();
+        t.b = b.v + xi * v_step + j / panel * block_tiles * panel;
+        t.c = b.u + xi * u_step + row * u_row + j;
+        find_tile<P, true>(rows, ceil_div(smaller(panel, p.in_channels - j), lanes))(t);
+      }
+    }
+  }
+};
+
+}  // namespace tg::TG_ISA
