@@ -31,4 +31,23 @@ struct Conv2d {
   ConvAlgorithm algorithm = ConvAlgorithm::automatic;
 };
 
+// The same with a depth: index 0 of each triple is the depth, 1 the height, 2 the width.
+struct Volumes {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t batch = 0, channels = 0;
+  int64_t size[3] = {1, 1, 1};
+  int64_t batch_stride = 0, channel_stride = 0;
+  int64_t stride[3] = {0, 0, 1};  // of the planes, the lines and the pixels
+};
+struct Conv3d {
+  Volumes x;                   // (N, C, D, H, W)
+  Volumes y;                   // (N, O, ...)
+  void* weight = nullptr;      // (O, C / groups, KD, KH, KW), contiguous
+  const void* bias = nullptr;  // O values, or null
+  int64_t groups = 1;
+  int64_t kernel[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, padding[3] = {0, 0, 0};
+  Activation activation = Activation::none;
+};
+
 }  // namespace tg

@@ -9,13 +9,17 @@
 
 namespace tg::TG_ISA {
 
-Status conv2d(const Launch& launch, const Conv2d& c) { return direct_forward(launch, c); }
-size_t conv2d_workspace(const Conv2d& c, int threads) { return direct_forward_workspace(c, threads); }
+Status conv2d(const Launch& launch, const Conv2d& c) { return direct_forward(launch, deepened(c)); }
+size_t conv2d_workspace(const Conv2d& c, int threads) { return direct_forward_workspace(deepened(c), threads); }
 
-Status conv2d_backward_input(const Launch& launch, const Conv2d& c) { return direct_backward_input(launch, c); }
-size_t conv2d_backward_input_workspace(const Conv2d& c, int threads) { return direct_backward_input_workspace(c, threads); }
+Status conv2d_backward_input(const Launch& launch, const Conv2d& c) { return direct_backward_input(launch, deepened(c)); }
+size_t conv2d_backward_input_workspace(const Conv2d& c, int threads) {
+  return direct_backward_input_workspace(deepened(c), threads);
+}
 
-Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) { return direct_backward_weight(launch, c); }
-size_t conv2d_backward_weight_workspace(const Conv2d& c, int threads) { return direct_backward_weight_workspace(c, threads); }
+Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) { return direct_backward_weight(launch, deepened(c)); }
+size_t conv2d_backward_weight_workspace(const Conv2d& c, int threads) {
+  return direct_backward_weight_workspace(deepened(c), threads);
+}
 
 }  // namespace tg::TG_ISA
