@@ -15,8 +15,27 @@ DY, LOSS_DY = RNG.standard_normal((6, 5)), RNG.standard_normal(6)
 PROBABILITIES = np.exp(ROWS) / np.exp(ROWS).sum(1, keepdims=True)
 LSE = np.log(np.exp(ROWS).sum(1))
 
+Q, K, V, MASK = (
+    RNG.standard_normal((2, 4, 3, 5)),
+    RNG.standard_normal((2, 2, 6, 5)),
+    RNG.standard_normal((2, 2, 6, 4)),
+    ROWS.T[None, None, :3] > 0,
+)
+ATTENTION = [(m, 0.4, c, p, 3, 11) for m in (None, MASK) for c in (False, True) for p in (0.0, 0.3)]
+ATTENTION_OUT = [
+    tuple(
+        t.numpy()
+        for t in tg.ops.attention.attention(*map(tg.tensor, (Q, K, V)), None if a[0] is None else tg.tensor(a[0]), *a[1:])
+    )
+    for a in ATTENTION
+]
+
 # Arguments of every op that has a composite: float arrays become tensors of the dtype under test.
 CALLS = {
+    "attention": [(Q, K, V, *a) for a in ATTENTION],
+    "attention_backward": [
+        (V[:, [0, 0, 1, 1], :3], Q, K, V, a[0], *o, *a[1:]) for a, o in zip(ATTENTION, ATTENTION_OUT, strict=True)
+    ],
     "softmax": [(ROWS, 1), (ROWS, 0)],
     "softmax_backward": [(PROBABILITIES, DY, 1)],
     "log_softmax": [(ROWS, 1), (ROWS, 0)],
@@ -109,6 +128,7 @@ def test_the_gradient_of_the_composite(name):
     composite = composite_of(fused_ops()[name])
     for call in CALLS[name]:
         args = arguments(call, tg.float64)
+        which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim in (2, 4)]
         which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim >= 2]
 
         def function(*tensors, composite=composite, args=args, which=which):

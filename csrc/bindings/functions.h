@@ -3,6 +3,7 @@
 
 namespace tg::py {
 
+void bind_attention();
 void bind_conv();
 void bind_creation();
 void bind_elementwise();
@@ -19,6 +20,7 @@ void bind_view();
 
 // Registers every op for add_bound().
 inline void bind_functions() {
+  bind_attention();
   bind_conv();
   bind_creation();
   bind_elementwise();

@@ -1,6 +1,7 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
+#include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
@@ -48,6 +49,12 @@ struct KernelTable {
   Status (*cross_entropy)(const Launch&, const CrossEntropy&);
   // dlogits[i, :] = dloss[i] * (softmax(logits[i]) - smoothed one-hot) * weight
   Status (*cross_entropy_backward)(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
+
+  // attention
+  Status (*attention)(const Launch&, const Attention&);
+  size_t (*attention_workspace)(const Attention&, int threads);
+  Status (*attention_backward)(const Launch&, const Attention&, const AttentionGradients&);
+  size_t (*attention_backward_workspace)(const Attention&, int threads);
 
   // indexing
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]

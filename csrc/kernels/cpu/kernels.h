@@ -51,6 +51,12 @@ Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows
 Status log_softmax(const Launch&, const Rows& x, const Rows& y);
 Status log_softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
 
+// attention
+Status attention(const Launch&, const Attention&);
+size_t attention_workspace(const Attention&, int threads);
+Status attention_backward(const Launch&, const Attention&, const AttentionGradients&);
+size_t attention_backward_workspace(const Attention&, int threads);
+
 // loss.cpp
 Status cross_entropy(const Launch&, const CrossEntropy&);
 Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);

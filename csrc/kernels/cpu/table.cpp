@@ -58,6 +58,10 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.attention = attention;
+    t.attention_workspace = attention_workspace;
+    t.attention_backward = attention_backward;
+    t.attention_backward_workspace = attention_backward_workspace;
     t.layer_norm = layer_norm;
     t.layer_norm_backward = layer_norm_backward;
     t.layer_norm_backward_workspace = layer_norm_backward_workspace;
