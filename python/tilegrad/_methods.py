@@ -28,6 +28,14 @@ _METHODS = {
         log10_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ frac frac_ sgn positive deg2rad rad2deg sinc logit
         nan_to_num signbit isposinf isneginf isreal fmod fmod_ hypot copysign logaddexp logaddexp2 xlogy xlogy_ fmax fmin
         float_power bitwise_left_shift bitwise_right_shift lerp lerp_ addcmul addcmul_ addcdiv addcdiv_ expm1_ sin_ cos_""",
+    "products": "addbmm addmv addr baddbmm cross inner kron vdot",
+    "statistics": """
+        aminmax bincount corrcoef count_nonzero cov dist histc histogram nanmean nansum renorm trace""",
+    "indexing": """
+        adjoint argwhere conj diag_embed diagflat dsplit fliplr flipud hsplit index_copy index_fill index_put index_put_ isin
+        masked_scatter masked_scatter_ put put_ ravel repeat_interleave rot90 take take_along_dim tensor_split vsplit
+        diagonal_scatter select_scatter slice_scatter is_complex""",
+    "linalg": "cholesky det logdet matrix_power qr slogdet svd",
     "scatter": "scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_",
     "scan": "cumsum cumprod cummax cummin logcumsumexp diff",
     "sort": """
@@ -56,6 +64,7 @@ _ALIASES = {
     "arctan": "atan",
     "arctanh": "atanh",
     "fix": "trunc",
+    "swapdims": "transpose",
     "__lshift__": "bitwise_left_shift",
     "__rshift__": "bitwise_right_shift",
 }

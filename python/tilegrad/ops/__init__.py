@@ -13,10 +13,13 @@ from . import (
     embedding,
     functions,
     index,
+    indexing,
+    linalg,
     loss,
     matmul,
     norm,
     pad,
+    products,
     reduce,
     rnn,
     scan,
@@ -24,6 +27,7 @@ from . import (
     shape,
     softmax,
     sort,
+    statistics,
 )
 
 __all__ = [
@@ -35,10 +39,13 @@ __all__ = [
     "embedding",
     "functions",
     "index",
+    "indexing",
+    "linalg",
     "loss",
     "matmul",
     "norm",
     "pad",
+    "products",
     "reduce",
     "rnn",
     "scan",
@@ -46,6 +53,7 @@ __all__ = [
     "shape",
     "softmax",
     "sort",
+    "statistics",
 ]
 _FAMILIES = (
     conv,
@@ -62,6 +70,10 @@ _FAMILIES = (
     embedding,
     pad,
     rnn,
+    products,
+    statistics,
+    indexing,
+    linalg,
 )
 
 

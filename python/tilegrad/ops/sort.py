@@ -245,8 +245,9 @@ def _order_of_slices(x, at):
     """The order of the slices along a dim: by their first element, then by the second, ... (stable sorts from the last on)."""
     from .creation import arange
 
-    rows = x.movedim(at, 0).reshape(x.shape[at], -1)  # (n, elements)
-    order = arange(x.shape[at])
+    n = x.shape[at]
+    rows = x.movedim(at, 0).reshape(n, x.numel() // n if n else 0)  # (n, elements)
+    order = arange(n)
     for column in reversed(range(rows.shape[1])):
         order = index_select(order, 0, argsort(index_select(rows[:, column], 0, order), 0))
     return order

@@ -23,6 +23,10 @@ FAMILIES = (
     "scan",
     "sort",
     "einsum",
+    "products",
+    "statistics",
+    "indexing",
+    "linalg",
     "pad",
     "attention",
 )
