@@ -15,6 +15,7 @@ void bind_order();
 void bind_pad();
 void bind_random();
 void bind_reduce();
+void bind_rnn();
 void bind_rows();
 void bind_view();
 
@@ -32,6 +33,7 @@ inline void bind_functions() {
   bind_pad();
   bind_random();
   bind_reduce();
+  bind_rnn();
   bind_rows();
   bind_view();
 }

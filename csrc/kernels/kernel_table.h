@@ -3,6 +3,7 @@
 #pragma once
 #include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
+#include "kernels/arguments/embedding.h"
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
@@ -11,6 +12,7 @@
 #include "kernels/arguments/random.h"
 #include "kernels/arguments/scan.h"
 #include "kernels/arguments/sort.h"
+#include "kernels/arguments/rnn.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
 
@@ -80,6 +82,18 @@ struct KernelTable {
   Status (*searchsorted)(const Launch&, const SearchSorted&);
   Status (*logsumexp)(const Launch&, const Rows& x, const Rows& y);  // y has one column
   Status (*ternary[ternary_count])(const Launch&, const Strided<4>&);  // T = f(T, T, T)
+  // embeddings: rows of a table (index_select), and the table's gradient
+  Status (*embedding_backward)(const Launch&, const EmbeddingBackward&);
+  size_t (*embedding_backward_workspace)(const EmbeddingBackward&);
+
+  // recurrent layers: all steps of a sequence
+  Status (*lstm)(const Launch&, const Recurrent&);
+  Status (*lstm_backward)(const Launch&, const RecurrentBackward&);
+  Status (*gru)(const Launch&, const Recurrent&);
+  Status (*gru_backward)(const Launch&, const RecurrentBackward&);
+  Status (*rnn)(const Launch&, const Recurrent&);
+  Status (*rnn_backward)(const Launch&, const RecurrentBackward&);
+  size_t (*rnn_workspace)(const Recurrent&, int gates, bool backward);
   // normalisation
   Status (*layer_norm)(const Launch&, const RowNorm&);
   Status (*layer_norm_backward)(const Launch&, const RowNormBackward&);

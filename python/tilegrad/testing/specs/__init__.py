@@ -27,6 +27,7 @@ FAMILIES = (
     "statistics",
     "indexing",
     "linalg",
+    "rnn",
     "pad",
     "attention",
 )
