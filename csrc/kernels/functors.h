@@ -101,9 +101,7 @@ TG_UNARY(digamma, OnFloats) { return digamma(x); }
 
 inline constexpr double selu_scale = 1.0507009873554804934, selu_alpha = 1.6732632423543772848;
 
-TG_UNARY(selu, OnFloats) {
-  return constant<V>(selu_scale) * select(x > constant<V>(0), x, constant<V>(selu_alpha) * expm1(x));
-}
+TG_UNARY(selu, OnFloats) { return constant<V>(selu_scale) * select(x > constant<V>(0), x, constant<V>(selu_alpha) * expm1(x)); }
 
 // x tanh(log(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2); from 20 on it is x.
 TG_UNARY(mish, OnFloats) {
@@ -241,9 +239,7 @@ TG_BINARY(softsign_backward, OnFloats) {
   const V d = constant<V>(1) + abs(a);
   return b / (d * d);
 }
-TG_BINARY(hardsigmoid_backward, OnFloats) {
-  return select(abs(a) < constant<V>(3), b / constant<V>(6), constant<V>(0));
-}
+TG_BINARY(hardsigmoid_backward, OnFloats) { return select(abs(a) < constant<V>(3), b / constant<V>(6), constant<V>(0)); }
 TG_BINARY(hardswish_backward, OnFloats) {  // (2 x + 3) / 6 between -3 and 3
   const V inner = b * fma(a, constant<V>(1.0 / 3), constant<V>(0.5));
   return select(a <= constant<V>(-3), constant<V>(0), select(a < constant<V>(3), inner, b));

@@ -7,12 +7,12 @@
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
-#include "kernels/arguments/positions.h"
 #include "kernels/arguments/pad.h"
+#include "kernels/arguments/positions.h"
 #include "kernels/arguments/random.h"
+#include "kernels/arguments/rnn.h"
 #include "kernels/arguments/scan.h"
 #include "kernels/arguments/sort.h"
-#include "kernels/arguments/rnn.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
 
@@ -80,7 +80,7 @@ struct KernelTable {
   Status (*topk)(const Launch&, const TopK&);
   size_t (*topk_workspace)(const TopK&, int threads);
   Status (*searchsorted)(const Launch&, const SearchSorted&);
-  Status (*logsumexp)(const Launch&, const Rows& x, const Rows& y);  // y has one column
+  Status (*logsumexp)(const Launch&, const Rows& x, const Rows& y);    // y has one column
   Status (*ternary[ternary_count])(const Launch&, const Strided<4>&);  // T = f(T, T, T)
   // embeddings: rows of a table (index_select), and the table's gradient
   Status (*embedding_backward)(const Launch&, const EmbeddingBackward&);

@@ -222,7 +222,8 @@ Array ternary(TernaryOp op, const Array& x, const Operand& y, const Operand& z) 
   const Operand self{Operand::tensor, &x, {}};
   const DType dtype = ternary_dtype(op, self, y, z);
   Array converted[3];
-  const Operand a = in_dtype(self, dtype, converted[0]), b = in_dtype(y, dtype, converted[1]), c = in_dtype(z, dtype, converted[2]);
+  const Operand a = in_dtype(self, dtype, converted[0]), b = in_dtype(y, dtype, converted[1]),
+                c = in_dtype(z, dtype, converted[2]);
   Dims shape = x.shape;
   for (const Operand& v : {b, c})
     if (v.kind == Operand::tensor) shape = broadcast_shapes(name_of(op), shape, v.array->shape);

@@ -14,8 +14,8 @@ void check_places(const char* op, const Array& x, int at, const Array& index) {
         "{}: the index of shape {} must have as many dims as the tensor of shape {}", op, index.shape, x.shape);
   for (int d = 0; d < x.ndim(); ++d)
     check(d == at || index.shape[d] <= x.shape[d], ErrorKind::runtime,
-          "{}: index of shape {} is larger than the tensor of shape {} in dim {}, which is not dim {}", op, index.shape, x.shape,
-          d, at);
+          "{}: index of shape {} is larger than the tensor of shape {} in dim {}, which is not dim {}", op, index.shape,
+          x.shape, d, at);
 }
 
 // The view of the kernel, dims merged where x and the values can be walked as one.

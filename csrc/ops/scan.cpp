@@ -6,8 +6,7 @@
 namespace tg::ops {
 namespace {
 
-Array scan(const char* op, ScanOp kind, const Array& input, int64_t dim, bool reverse = false,
-           Array* indices = nullptr) {
+Array scan(const char* op, ScanOp kind, const Array& input, int64_t dim, bool reverse = false, Array* indices = nullptr) {
   const int at = wrap_dim(op, dim, input.ndim());
   const bool adds = kind == ScanOp::sum || kind == ScanOp::prod;
   const Array x = contiguous(adds && !is_floating(input.dtype) && input.dtype != DType::i64 ? cast(input, DType::i64) : input);

@@ -5,8 +5,8 @@
 namespace tg::TG_ISA {
 
 #define TG_ROW(name) unary_row<unary_##name>,
-extern Status (*const unary_function_rows[unary_count - unary_basic_count])(const Launch&, const Strided<2>&) = {
-    TG_UNARY_FUNCTIONS(TG_ROW)};
+extern Status (*const unary_function_rows[unary_count - unary_basic_count])(const Launch&,
+                                                                            const Strided<2>&) = {TG_UNARY_FUNCTIONS(TG_ROW)};
 #undef TG_ROW
 #define TG_ROW(name) binary_row<binary_##name>,
 extern Status (*const binary_function_rows[binary_count - binary_basic_count])(const Launch&, const Strided<3>&) = {

@@ -11,8 +11,8 @@
 // elements of x that differ in another coordinate than the indexed one never meet, so scatter is parallel over a dim that is
 // not the indexed one, and inside a piece it goes in the order of the index; a vector is scattered by one thread. The 16-bit
 // floats add in float32 and round after each addition.
-#include "core/parallel.h"
 #include "kernels/arguments/positions.h"
+#include "core/parallel.h"
 #include "kernels/cpu/strided_tile.h"
 #include "kernels/integer.h"
 
@@ -33,9 +33,7 @@ static Status check_numbers(const Launch& launch, const Positions& v) {
 }
 
 // One run along the last dim: where it starts in the three operands.
-struct Run {
-  int64_t index, x, value;
-};
+struct Run { int64_t index, x, value; };
 
 // Calls body(run) for the rows of [begin, end) of dim `split`, in the order of the index. Rows lie along the last dim.
 template <class Body> TG_INLINE void for_each_run(const Positions& v, int split, int64_t begin, int64_t end, const Body& body) {

@@ -14,8 +14,8 @@
 // Cost: one read and one write an element. Numerics: float32 and the 16-bit floats are added and multiplied in double and
 // rounded once an element; integers wrap around. max and min: NaN wins from its place on; `where` is the last of equals.
 // logsumexp keeps the largest element m so far and the sum of e^(x - m), in double.
-#include "core/parallel.h"
 #include "kernels/arguments/scan.h"
+#include "core/parallel.h"
 #include "kernels/cpu/simd.h"
 
 namespace tg::TG_ISA {

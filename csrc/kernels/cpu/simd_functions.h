@@ -92,8 +92,8 @@ TG_INLINE double digamma_of(double x) {
   }
   for (; x < 10; x += 1) shift -= 1 / x;
   const double z = 1 / (x * x);
-  const double series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760
-                        - z / 12))))));
+  const double series =
+      z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z / 12))))));
   return shift + ::log(x) - 0.5 / x - series;
 }
 // The logarithm of |gamma(x)|. lgamma_r: C's lgamma writes to a global variable.
@@ -136,7 +136,8 @@ template <class T> TG_INLINE Vec<T> hypot(Vec<T> a, Vec<T> b) {
   const Vec<T> back = select(large > up, up, select(large < down, down, Vec<T>(T(1))));
   const Vec<T> l = large * factor, s = small * factor;
   const Vec<T> y2 = sqrt(fma(l, l, s * s)) * back;
-  return select((x == infinity) | (y == infinity), infinity, select(is_nan(a) | is_nan(b), a + b, select(large == zero, zero, y2)));
+  return select((x == infinity) | (y == infinity), infinity,
+                select(is_nan(a) | is_nan(b), a + b, select(large == zero, zero, y2)));
 }
 
 }  // namespace tg::TG_ISA

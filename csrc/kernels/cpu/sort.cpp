@@ -59,9 +59,7 @@ template <class T> TG_INLINE Key<T> key_of(T x, bool inverted) {
 }
 
 // --- items --------------------------------------------------------------------------------------------------------------
-struct WideItem {
-  uint64_t key, column;
-};
+struct WideItem { uint64_t key, column; };
 TG_INLINE bool before(uint64_t a, uint64_t b) { return a < b; }
 TG_INLINE bool before(const WideItem& a, const WideItem& b) { return a.key < b.key || (a.key == b.key && a.column < b.column); }
 TG_INLINE int64_t column_of(uint64_t item) { return static_cast<int64_t>(item & 0xffffffffu); }
@@ -71,8 +69,7 @@ template <int byte, class T> TG_INLINE int digit(const WideItem& item) { return 
 
 // Narrow items hold a column of 32 bits; a longer row takes wide ones.
 template <class Item, class T> TG_INLINE Item item_of(T x, int64_t column, bool inverted) {
-  if constexpr (sizeof(Item) == 8)
-    return static_cast<uint64_t>(key_of(x, inverted)) << 32 | static_cast<uint64_t>(column);
+  if constexpr (sizeof(Item) == 8) return static_cast<uint64_t>(key_of(x, inverted)) << 32 | static_cast<uint64_t>(column);
   else return WideItem{key_of(x, inverted), static_cast<uint64_t>(column)};
 }
 
