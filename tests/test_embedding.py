@@ -110,3 +110,91 @@ def test_from_pretrained():
     assert free.padding_idx == 1
     assert frozen(tg.tensor([3]))[0].tolist() == given[3].tolist()
     assert free.weight[1].tolist() == given[1].tolist()  # a given row stays, as in PyTorch
+
+
+# --- bags
+REDUCE = {"sum": np.sum, "mean": np.mean, "max": np.max}
+
+
+def bags_by_hand(weight, bags, mode, padding=None, factors=None):
+    out = np.zeros((len(bags), weight.shape[1]))
+    for b, numbers in enumerate(bags):
+        kept = [k for k, n in enumerate(numbers) if n != padding]
+        if kept:
+            rows = weight[[numbers[k] for k in kept]]
+            out[b] = REDUCE[mode](rows * (1 if factors is None else factors[b][kept][:, None]), axis=0)
+    return out
+
+
+@pytest.mark.parametrize("mode", REDUCE)
+@pytest.mark.parametrize("padding", [None, 3])
+def test_bags(mode, padding):
+    weight = table(requires_grad=True)
+    bags = [[1, 3, 1, 6], [], [3], [0, 5], []]
+    numbers, starts = [n for bag in bags for n in bag], np.cumsum([0] + [len(b) for b in bags])
+    expected = bags_by_hand(weight.detach().numpy(), bags, mode, padding)
+    flat = tg.tensor(numbers)
+    out = F.embedding_bag(flat, weight, tg.tensor(starts[:-1]), mode=mode, padding_idx=padding)
+    assert_close(out, tg.tensor(expected), rtol=1e-12, atol=1e-12)
+    same = F.embedding_bag(flat, weight, tg.tensor(starts), mode=mode, padding_idx=padding, include_last_offset=True)
+    assert np.array_equal(same.detach().numpy(), out.detach().numpy())
+    square = [[1, 3, 1], [6, 0, 5]]
+    assert_close(
+        F.embedding_bag(tg.tensor(square), weight, mode=mode, padding_idx=padding),
+        tg.tensor(bags_by_hand(weight.detach().numpy(), square, mode, padding)), rtol=1e-12, atol=1e-12,
+    )  # fmt: skip
+    if padding is None:
+        assert gradcheck(lambda w: F.embedding_bag(flat, w, tg.tensor(starts[:-1]), mode=mode) ** 2, [weight])
+
+
+def test_weighted_bags():
+    weight, factors = table(requires_grad=True), tg.tensor(RNG.standard_normal((2, 3)), requires_grad=True)
+    square = [[1, 3, 1], [6, 0, 5]]
+
+    def run(w, f):
+        return F.embedding_bag(tg.tensor(square), w, mode="sum", per_sample_weights=f)
+
+    expected = bags_by_hand(weight.detach().numpy(), square, "sum", factors=factors.detach().numpy())
+    assert_close(run(weight, factors), tg.tensor(expected), rtol=1e-12, atol=1e-12)
+    assert gradcheck(run, [weight, factors])
+
+
+def test_bag_layer_and_errors():
+    layer = nn.EmbeddingBag(10, 3, mode="sum", padding_idx=2, include_last_offset=True)
+    assert repr(layer) == "EmbeddingBag(10, 3, padding_idx=2, mode='sum', include_last_offset=True)"
+    assert layer(tg.tensor([1, 2, 4]), tg.tensor([0, 2, 3])).shape == (2, 3)
+    given = nn.EmbeddingBag.from_pretrained(tg.ones(4, 2), mode="max")
+    assert given(tg.tensor([[0, 1]])).tolist() == [[1.0, 1.0]]
+    assert not given.weight.requires_grad
+    weight, flat = tg.zeros(4, 2), tg.tensor([0, 1])
+    for match, call in {
+        "offsets has to be a 1D Tensor but got None": lambda: F.embedding_bag(flat, weight),
+        "if input is 2D, then offsets has to be None": lambda: F.embedding_bag(flat.reshape(1, 2), weight, flat),
+        "input has to be 1D or 2D Tensor": lambda: F.embedding_bag(flat.reshape(1, 1, 2), weight),
+        r"offsets\[0\] has to be 0": lambda: F.embedding_bag(flat, weight, tg.tensor([1])),
+        "must not exceed the input's length 2": lambda: F.embedding_bag(flat, weight, tg.tensor([0, 3])),
+        "must not fall": lambda: F.embedding_bag(flat, weight, tg.tensor([0, 2, 1])),
+        "mode has to be one of sum, mean or max": lambda: nn.EmbeddingBag(4, 2, mode="min"),
+        "must have the same shape as the input": lambda: F.embedding_bag(
+            flat, weight, tg.tensor([0]), mode="sum", per_sample_weights=tg.ones(3)
+        ),
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            call()
+    with pytest.raises(NotImplementedError, match="only supported for mode='sum'"):
+        F.embedding_bag(flat, weight, tg.tensor([0]), per_sample_weights=tg.ones(2))
+    with pytest.raises(IndexError, match="out of range in self: 4"):
+        F.embedding_bag(tg.tensor([[4]]), weight)
+
+
+def test_gradient_has_the_same_bits_for_any_number_of_threads():
+    index, dy = tg.tensor(RNG.integers(0, 300, 5000)), tg.tensor(RNG.standard_normal((5000, 37)), dtype=tg.float32)
+    before, found = tg.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            tg.set_num_threads(threads)
+            found.append(tg.ops.embedding.embedding_backward(dy, index, 400, 5, True).numpy())
+    finally:
+        tg.set_num_threads(before)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])

@@ -5,6 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tilegrad as tg
 from tilegrad import nn
@@ -239,3 +241,142 @@ def test_repr():
     assert repr(nn.GRU(1, 2, variant="ng")) == "GRU(1, 2, variant='ng')"
     assert repr(nn.RNNCell(1, 2, nonlinearity="relu")) == "RNNCell(1, 2, nonlinearity=relu)"
     assert repr(nn.LSTMCell(1, 2, bias=False)) == "LSTMCell(1, 2, bias=False)"
+
+
+# --- threads
+@EVERY
+@pytest.mark.parametrize(("t", "b", "i", "h"), [(5, 37, 9, 65), (6, 1, 30, 300), (3, 3, 20, 530)])
+def test_same_bits_for_any_number_of_threads(kind, t, b, i, h):
+    tg.manual_seed(0)
+    layer, x = KINDS[kind](i, h), tg.randn(t, b, i)
+    sizes = tg.tensor(sorted(RNG.integers(1, b + 1, t - 1).tolist(), reverse=True))
+    before, found = tg.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            tg.set_num_threads(threads)
+            leaf = x.clone().requires_grad_()
+            full = layer(leaf)
+            packed = layer(PackedSequence(x.reshape(-1, i)[: int(sizes.sum())], sizes))
+            results = [*tensors(full), *gradients(layer, full, [leaf]), packed[0].data]
+            found.append([r.detach().numpy() for r in results])
+    finally:
+        tg.set_num_threads(before)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@EVERY
+def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(kind):
+    tg.manual_seed(0)
+    layer, x = KINDS[kind](20, 70), tg.randn(4, 19, 20)
+    assert np.array_equal(layer(x)[0][:, 7].detach().numpy(), layer(x[:, 7:8])[0][:, 0].detach().numpy())
+
+
+# --- any sizes
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=20),
+    i=st.integers(1, 20),
+    h=st.integers(1, 70),
+    reverse=st.booleans(),
+    dtype=st.sampled_from([tg.float32, tg.float64]),
+)
+def test_any_sizes_against_plain_ops(kind, lengths, i, h, reverse, dtype):
+    ops, rng = tg.ops.rnn, np.random.default_rng(len(lengths) + 100 * h)
+    lengths.sort(reverse=True)
+    sizes = tg.tensor([sum(n > t for n in lengths) for t in range(lengths[0])])
+    gates = {"lstm": 4, "gru": 3}.get(kind, 1)
+    shapes = [(sum(lengths), i), *[(len(lengths), h)] * (2 if kind == "lstm" else 1), (gates * h, i), (gates * h, h)]
+    shapes += [(gates * h,)] * 2
+    leaves = [tg.tensor(rng.uniform(-1, 1, s) / 3, dtype=dtype).requires_grad_() for s in shapes]
+    name = "rnn" if kind == "relu" else kind
+    options = [sizes, reverse, *([kind == "relu"] if name == "rnn" else [])]
+    states = 3 if kind == "lstm" else 2
+    runs = []
+    for function in (getattr(ops, f"{name}_op"), getattr(ops, f"{name}_composite")):
+        outputs = function(*leaves, *options)[:states]
+        loss = sum((o * tg.cos(tg.arange(o.numel(), dtype=dtype).reshape(o.shape))).sum() for o in outputs)
+        runs.append([*outputs, *tg.autograd.grad(loss, leaves)])
+    tolerance = 1e-10 if dtype == tg.float64 else 2e-4
+    for a, b in zip(*runs, strict=True):
+        assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+# --- back-propagation through time
+@EVERY
+def test_truncated_at_the_whole_length_is_the_full_gradient(kind):
+    layer, x = make(kind), random(6, 2, 4)
+
+    def gradient(every):
+        state, loss = None, 0.0
+        for begin in range(0, 6, every):
+            y, state = layer(x[begin : begin + every], state)
+            loss = loss + (y**2).sum()
+            state = tuple(s.detach() for s in state) if kind == "lstm" else state.detach()
+        return tg.autograd.grad(loss, list(layer.parameters()))
+
+    full = tg.autograd.grad((layer(x)[0] ** 2).sum(), list(layer.parameters()))
+    for a, b in zip(gradient(6), full, strict=True):
+        close(a, b)
+    assert not np.allclose(gradient(2)[1].numpy(), full[1].numpy())
+
+
+def test_memory_of_the_lstm_and_of_the_plain_network():
+    """The gradient that reaches the first of 50 inputs: an open forget gate keeps it, the plain network loses it."""
+    norms = {}
+    for kind, extra in (("lstm", {"forget_bias": 5.0}), ("rnn", {})):
+        layer, x = make(kind, 3, 16, **extra), random(50, 1, 3).requires_grad_()
+        (dx,) = tg.autograd.grad(layer(x)[0][-1].sum(), x)
+        norms[kind] = float(dx[0].norm())
+    assert norms["lstm"] > 1000 * norms["rnn"]
+
+
+# --- what is not in PyTorch
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("variant", ["ng", "simplified"])
+def test_gru_variants(variant):
+    layer, x = make("gru", variant=variant), random(5, 2, 4)
+    gates = 3 if variant == "ng" else 2
+    assert layer.weight_ih_l0.shape == (gates * 5, 4)
+    assert list(layer.state_dict()) == ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0"]
+    w, u, b = (p.detach().numpy().reshape(gates, 5, -1) for p in layer.parameters())
+    h, expected = np.zeros((2, 5)), []
+    for t in range(5):
+        v = [x[t].numpy() @ w[k].T + b[k].T for k in range(gates)]
+        seen = h * sigmoid(v[0] + h @ u[0].T) if variant == "ng" else h
+        update = sigmoid(v[-2] + h @ u[-2].T)
+        h = update * np.tanh(v[-1] + seen @ u[-1].T) + (1 - update) * h
+        expected.append(h)
+    y, last = layer(x)
+    close(y, tg.tensor(np.stack(expected)))
+    close(last[0], tg.tensor(h))
+
+
+def test_peepholes_and_forget_bias():
+    layer, x = make("lstm", peephole=True, forget_bias=2.0), random(5, 2, 4)
+    assert list(layer.state_dict())[-1] == "weight_pc_l0"
+    w, u, b_ih, b_hh, p = (q.detach().numpy() for q in layer.parameters())
+    assert (b_ih[5:10] + b_hh[5:10]).tolist() == [2.0] * 5
+    h, c = np.zeros((2, 5)), np.zeros((2, 5))
+    for t in range(5):
+        i, f, g, o = np.split(x[t].numpy() @ w.T + h @ u.T + b_ih + b_hh, 4, axis=1)
+        new = sigmoid(f + p[5:10] * c) * c + sigmoid(i + p[:5] * c) * np.tanh(g)
+        h, c = sigmoid(o + p[10:] * new) * np.tanh(new), new
+    y, (_, last_c) = layer(x)
+    close(y[-1], tg.tensor(h))
+    close(last_c[0], tg.tensor(c))
+    assert gradcheck(lambda x: layer(x)[0], [x.requires_grad_()], fast_mode=True)
+
+
+def test_projection():
+    layer, x = make("lstm", num_layers=2, proj_size=2), random(5, 3, 4)
+    assert layer.weight_hr_l0.shape == (2, 5)
+    assert layer.weight_hh_l1.shape == (20, 2)
+    assert layer.weight_ih_l1.shape == (20, 2)
+    y, (h, c) = layer(x)
+    assert (y.shape, h.shape, c.shape) == ((5, 3, 2), (2, 3, 2), (2, 3, 5))
+    close(y[-1], h[-1])

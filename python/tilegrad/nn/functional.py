@@ -39,7 +39,7 @@ from .functions.activation import (
 from .functions.attention import attention, scaled_dot_product_attention
 from .functions.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
-from .functions.embedding import embedding
+from .functions.embedding import embedding, embedding_bag
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
     binary_cross_entropy,
@@ -97,6 +97,7 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
     "gelu",
     "glu",
     "group_norm",

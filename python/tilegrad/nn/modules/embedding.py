@@ -1,4 +1,4 @@
-"""Embedding: a table of vectors, looked up by number.
+"""Embedding and EmbeddingBag: a table of vectors, looked up by number.
 
 Source: https://pytorch.org/docs/stable/nn.html#sparse-layers
 """
@@ -16,7 +16,7 @@ from ..functions.embedding import check_dense, check_padding_idx
 from ..module import Module
 from ..parameter import Parameter
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class _Table(Module):
@@ -156,3 +156,92 @@ class Embedding(_Table):
             _weight=embeddings,
             _freeze=freeze,
         )
+
+
+class EmbeddingBag(_Table):
+    """Sums, means or maxima of rows of a table, one per bag: input (bags, L), or (N,) with offsets -> (bags, embedding_dim).
+
+    Options as for Embedding; mode is 'sum', 'mean' or 'max'. With mode 'sum', forward takes per_sample_weights.
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+        _freeze: bool = False,
+    ) -> None:
+        if mode not in ("sum", "mean", "max"):
+            raise ValueError(f"EmbeddingBag: mode has to be one of sum, mean or max, got {mode!r}")
+        self.mode, self.include_last_offset = mode, include_last_offset
+        super().__init__(
+            num_embeddings,
+            embedding_dim,
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight,
+            _freeze,
+            device,
+            dtype,
+        )
+
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            False,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+    ) -> EmbeddingBag:
+        """A layer over a given table (num_embeddings, embedding_dim), which it shares; frozen unless freeze=False."""
+        rows, columns = _matrix(cls.__name__, embeddings)
+        return cls(
+            rows,
+            columns,
+            max_norm=max_norm,
+            norm_type=norm_type,
+            scale_grad_by_freq=scale_grad_by_freq,
+            mode=mode,
+            sparse=sparse,
+            _weight=embeddings,
+            include_last_offset=include_last_offset,
+            padding_idx=padding_idx,
+            _freeze=freeze,
+        )
+
+    def extra_repr(self) -> str:
+        text = f"{super().extra_repr()}, mode={self.mode!r}"
+        return f"{text}, include_last_offset=True" if self.include_last_offset else text
