@@ -48,6 +48,15 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.soft_cross_entropy = soft_cross_entropy;
+    t.soft_cross_entropy_backward = soft_cross_entropy_backward;
+    t.pointwise_loss = pointwise_loss;
+    t.pointwise_loss_workspace = pointwise_loss_workspace;
+    t.pointwise_loss_backward = pointwise_loss_backward;
+    t.ctc_loss = ctc_loss;
+    t.ctc_loss_backward = ctc_loss_backward;
+    t.ctc_loss_workspace = ctc_loss_workspace;
+
     t.layer_norm = layer_norm;
     t.layer_norm_backward = layer_norm_backward;
     t.layer_norm_backward_workspace = layer_norm_backward_workspace;
@@ -69,6 +78,10 @@ static KernelTable make_table() {
 
     t.sgd = sgd;
     t.adam = adam;
+    t.adaptive = adaptive;
+    t.total_norm = total_norm;
+    t.total_norm_workspace = total_norm_workspace;
+    t.scale_all = scale_all;
 
     t.fma_loop = fma_loop;
   }

@@ -10,6 +10,9 @@ FAMILIES = (
     "op_cost",
     "matmul",
     "rows",
+    "norm",
+    "loss",
+    "optimizer",
     "elementwise",
     "steps",
 )

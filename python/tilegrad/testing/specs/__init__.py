@@ -16,6 +16,7 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "pointwise_loss",
     "norm",
     "random",
     "creation",
