@@ -40,6 +40,12 @@ static KernelTable make_table() {
     t.conv2d_workspace = conv2d_workspace;
     t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
     t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
+    t.conv3d = conv3d;
+    t.conv3d_backward_input = conv3d_backward_input;
+    t.conv3d_backward_weight = conv3d_backward_weight;
+    t.conv3d_workspace = conv3d_workspace;
+    t.conv3d_backward_input_workspace = conv3d_backward_input_workspace;
+    t.conv3d_backward_weight_workspace = conv3d_backward_weight_workspace;
 
     t.softmax = softmax;
     t.softmax_backward = softmax_backward;
@@ -57,6 +63,20 @@ static KernelTable make_table() {
     t.ctc_loss_backward = ctc_loss_backward;
     t.ctc_loss_workspace = ctc_loss_workspace;
 
+    t.embedding_backward = embedding_backward;
+    t.embedding_backward_workspace = embedding_backward_workspace;
+
+    t.lstm = lstm;
+    t.lstm_backward = lstm_backward;
+    t.gru = gru;
+    t.gru_backward = gru_backward;
+    t.rnn = rnn;
+    t.rnn_backward = rnn_backward;
+    t.rnn_workspace = rnn_workspace;
+    t.attention = attention;
+    t.attention_workspace = attention_workspace;
+    t.attention_backward = attention_backward;
+    t.attention_backward_workspace = attention_backward_workspace;
     t.layer_norm = layer_norm;
     t.layer_norm_backward = layer_norm_backward;
     t.layer_norm_backward_workspace = layer_norm_backward_workspace;

@@ -9,12 +9,14 @@ from .case import Case
 FAMILIES = (
     "op_cost",
     "matmul",
+    "conv",
     "rows",
     "norm",
     "loss",
     "optimizer",
     "elementwise",
     "steps",
+    "rnn",
 )
 
 CASES: list[Case] = [case for family in FAMILIES for case in importlib.import_module(f"{__name__}.{family}").CASES]

@@ -20,6 +20,7 @@ FAMILIES = (
     "norm",
     "random",
     "creation",
+    "rnn",
     "pad",
     "attention",
 )
