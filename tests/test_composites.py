@@ -83,6 +83,13 @@ CALLS |= {
     "channel_affine": [(PLANES, SIX, SIX), (ROWS, FIVE, FIVE)],
 }
 
+CALLS |= {
+    "soft_cross_entropy": [(ROWS, PROBABILITIES, w) for w in (None, FIVE)],
+    "soft_cross_entropy_backward": [(LOSS_DY, ROWS, PROBABILITIES, w, LSE) for w in (None, FIVE)],
+    "pointwise_loss": [(PROBABILITIES, PROBABILITIES[::-1].copy(), k, 0.3, r) for k in range(8) for r in range(3)],
+    "pointwise_loss_backward": [(DY, PROBABILITIES, PROBABILITIES[::-1].copy(), k, 0.3, 0) for k in range(8)],
+}
+
 
 def recurrent(gates, states):
     """x, the first states, weights, biases, no batch sizes, in order."""

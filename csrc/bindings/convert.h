@@ -150,6 +150,7 @@ template <class T> struct TypeName<std::optional<T>> {
 
 inline P to_python(Array&& a) { return make_tensor(std::move(a)); }
 inline P to_python(bool b) { return PyBool_FromLong(b); }
+inline P to_python(double v) { return PyFloat_FromDouble(v); }
 inline P to_python(int64_t v) { return PyLong_FromLongLong(v); }
 inline P to_python(const Dims& d) { return dims_tuple(d); }
 template <class... Arrays> P to_python(std::tuple<Arrays...>&& results) {  // of Array: several results
@@ -176,6 +177,7 @@ template <class R> constexpr const char* result_name() {
   if constexpr (std::is_void_v<R>) return "None";
   else if constexpr (std::is_same_v<R, Array>) return "Tensor";
   else if constexpr (std::is_same_v<R, bool>) return "bool";
+  else if constexpr (std::is_same_v<R, double>) return "float";
   else if constexpr (std::is_same_v<R, std::tuple<Array, Array>>) return "tuple[Tensor, Tensor]";
   else if constexpr (std::is_same_v<R, std::vector<Array>>) return "tuple[Tensor, ...]";
   else if constexpr (std::is_same_v<R, std::tuple<Array, Array, Array>>) return "tuple[Tensor, Tensor, Tensor]";

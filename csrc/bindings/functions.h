@@ -8,6 +8,7 @@ void bind_conv();
 void bind_creation();
 void bind_elementwise();
 void bind_gather();
+void bind_loss();
 void bind_matmul();
 void bind_norm();
 void bind_optimizer();
@@ -26,6 +27,7 @@ inline void bind_functions() {
   bind_creation();
   bind_elementwise();
   bind_gather();
+  bind_loss();
   bind_matmul();
   bind_norm();
   bind_optimizer();

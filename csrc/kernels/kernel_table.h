@@ -58,6 +58,15 @@ struct KernelTable {
   // dlogits[i, :] = dloss[i] * (softmax(logits[i]) - smoothed one-hot) * weight
   Status (*cross_entropy_backward)(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
 
+  Status (*soft_cross_entropy)(const Launch&, const SoftCrossEntropy&);
+  Status (*soft_cross_entropy_backward)(const Launch&, const SoftCrossEntropy&, const void* dloss, const Rows& dlogits);
+  Status (*pointwise_loss)(const Launch&, const PointwiseLoss&);
+  size_t (*pointwise_loss_workspace)(const PointwiseLoss&);
+  // `each`: dloss has one entry an element, not one for all
+  Status (*pointwise_loss_backward)(const Launch&, const PointwiseLoss&, const void* dloss, bool each, void* dx);
+  Status (*ctc_loss)(const Launch&, const CtcLoss&);
+  Status (*ctc_loss_backward)(const Launch&, const CtcLoss&, const void* dloss, void* dlog_probs);
+  size_t (*ctc_loss_workspace)(const CtcLoss&);  // of both
   // attention
   Status (*attention)(const Launch&, const Attention&);
   size_t (*attention_workspace)(const Attention&, int threads);
@@ -121,6 +130,10 @@ struct KernelTable {
   // optimisers: one call updates every parameter
   Status (*sgd)(const Launch&, const ParameterList&, const SgdStep&);
   Status (*adam)(const Launch&, const ParameterList&, const AdamStep&);
+  Status (*adaptive)(const Launch&, const ParameterList&, const AdaptiveStep&);
+  Status (*total_norm)(const Launch&, const ParameterList&, double p, double* out);  // of all gradients; p is 1, 2 or infinity
+  size_t (*total_norm_workspace)(const ParameterList&);
+  Status (*scale_all)(const Launch&, const ParameterList&, double factor);  // of all parameters
 
   // the machine's limit: runs pure fma and says how many FLOPs that were
   int64_t (*fma_loop)(int64_t iterations);

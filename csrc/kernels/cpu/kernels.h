@@ -69,6 +69,16 @@ size_t attention_backward_workspace(const Attention&, int threads);
 Status cross_entropy(const Launch&, const CrossEntropy&);
 Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
 
+// soft_cross_entropy.cpp, pointwise_loss.cpp, ctc_loss.cpp
+Status soft_cross_entropy(const Launch&, const SoftCrossEntropy&);
+Status soft_cross_entropy_backward(const Launch&, const SoftCrossEntropy&, const void* dloss, const Rows& dlogits);
+Status pointwise_loss(const Launch&, const PointwiseLoss&);
+size_t pointwise_loss_workspace(const PointwiseLoss&);
+Status pointwise_loss_backward(const Launch&, const PointwiseLoss&, const void* dloss, bool each, void* dx);
+Status ctc_loss(const Launch&, const CtcLoss&);
+Status ctc_loss_backward(const Launch&, const CtcLoss&, const void* dloss, void* dlog_probs);
+size_t ctc_loss_workspace(const CtcLoss&);
+
 // norm/
 Status layer_norm(const Launch&, const RowNorm&);
 Status layer_norm_backward(const Launch&, const RowNormBackward&);
@@ -129,9 +139,13 @@ Status uniform(const Launch&, const Random&, const Strided<1>& out, double low, 
 Status normal(const Launch&, const Random&, const Strided<1>& out, double mean, double std);
 Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low, int64_t high);
 
-// optimizer.cpp
+// optimizer/
 Status sgd(const Launch&, const ParameterList&, const SgdStep&);
 Status adam(const Launch&, const ParameterList&, const AdamStep&);
+Status adaptive(const Launch&, const ParameterList&, const AdaptiveStep&);
+Status total_norm(const Launch&, const ParameterList&, double p, double* out);
+size_t total_norm_workspace(const ParameterList&);
+Status scale_all(const Launch&, const ParameterList&, double factor);
 
 // pad.cpp
 Status pad(const Launch&, const Pad&, const void* in, void* out);

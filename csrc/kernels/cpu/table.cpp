@@ -64,6 +64,15 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.soft_cross_entropy = soft_cross_entropy;
+    t.soft_cross_entropy_backward = soft_cross_entropy_backward;
+    t.pointwise_loss = pointwise_loss;
+    t.pointwise_loss_workspace = pointwise_loss_workspace;
+    t.pointwise_loss_backward = pointwise_loss_backward;
+    t.ctc_loss = ctc_loss;
+    t.ctc_loss_backward = ctc_loss_backward;
+    t.ctc_loss_workspace = ctc_loss_workspace;
+
     t.embedding_backward = embedding_backward;
     t.embedding_backward_workspace = embedding_backward_workspace;
 
@@ -99,6 +108,10 @@ static KernelTable make_table() {
 
     t.sgd = sgd;
     t.adam = adam;
+    t.adaptive = adaptive;
+    t.total_norm = total_norm;
+    t.total_norm_workspace = total_norm_workspace;
+    t.scale_all = scale_all;
 
     t.fma_loop = fma_loop;
   }

@@ -14,6 +14,7 @@ from .modules.container import *  # noqa: F403
 from .modules.conv import *  # noqa: F403
 from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
+from .modules.likelihood import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
 from .modules.norm import *  # noqa: F403

@@ -40,6 +40,8 @@ from .functions.attention import attention, scaled_dot_product_attention
 from .functions.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding, embedding_bag
+from .functions.embedding import embedding
+from .functions.likelihood import ctc_loss, gaussian_nll_loss, poisson_nll_loss
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
     binary_cross_entropy,
@@ -58,10 +60,13 @@ from .functions.margin import (
     hinge_embedding_loss,
     margin_ranking_loss,
     multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
     normalize,
     pairwise_distance,
     soft_margin_loss,
     triplet_margin_loss,
+    triplet_margin_with_distance_loss,
 )
 from .functions.multihead import multi_head_attention_forward
 from .functions.norm import (
@@ -91,6 +96,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -98,6 +104,7 @@ __all__ = [
     "elu",
     "embedding",
     "embedding_bag",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
@@ -122,11 +129,14 @@ __all__ = [
     "mse_loss",
     "multi_head_attention_forward",
     "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -147,4 +157,5 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]

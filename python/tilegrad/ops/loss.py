@@ -53,6 +53,30 @@ def _(dloss, logits, target, weight, lse, ignore_index, label_smoothing):
     return where(unsqueeze(counted, 1), grad, 0.0) * unsqueeze(dloss, 1)
 
 
+# cross entropy of probabilities: (loss per row, log-sum-exp per row)
+soft_cross_entropy = op(_core.soft_cross_entropy).backward(
+    logits=lambda dy, logits, target, weight, out1: soft_cross_entropy_backward(dy, logits, target, weight, out1.detach()),
+    target=lambda dy, logits, weight: _weighted(logsumexp(logits, 1, True) - logits, weight) * unsqueeze(dy, 1),
+)
+soft_cross_entropy_backward = op(_core.soft_cross_entropy_backward)
+
+
+def _weighted(x, weight):
+    return x if weight is None else x * weight
+
+
+@soft_cross_entropy.composite
+def _(logits, target, weight):
+    return -sum_op(_weighted(log_softmax(logits, 1) * target, weight), 1, False), logsumexp(logits, 1)
+
+
+@soft_cross_entropy_backward.composite
+def _(dloss, logits, target, weight, lse):
+    shares = _weighted(target, weight)
+    p = exp(logits - logsumexp(logits, 1, True))
+    return (p * sum_op(shares, 1, True) - shares) * unsqueeze(dloss, 1)
+
+
 def reduced(losses, reduction, name, divisor=None):
     """Losses per element as mean, sum or themselves; the mean divides by `divisor` where one is given."""
     if reduction == "mean":
@@ -132,13 +156,16 @@ def _soft_cross_entropy(input, target, weight, reduction, label_smoothing):
     classes = input.shape[dim]
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
-    log_p = log_softmax(input, dim)
-    if weight is not None:
-        log_p = log_p * reshape_op(weight, (-1,) + (1,) * (input.ndim - dim - 1))
-    losses = -sum_op(log_p * target, dim, False)
-    if reduction == "mean":
-        return losses.sum() / float(max(1, input.numel() // classes))
-    return reduced(losses, reduction, "cross_entropy")
+    if target.dtype is not input.dtype:
+        target = cast(target, input.dtype)
+    shape = input.shape[:dim] + input.shape[dim + 1 :]
+    rows = max(1, input.numel() // max(1, classes))
+    logits, target = (reshape_op(movedim(t, dim, -1), (-1, classes) if t.numel() else (0, classes)) for t in (input, target))
+    losses = soft_cross_entropy(logits, target, weight)[0]
+    if reduction == "none":
+        losses = reshape_op(losses, shape)
+    result = reduced(losses, reduction, "cross_entropy", float(rows))
+    return result if result.dtype is input.dtype else cast(result, input.dtype)
 
 
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
@@ -155,8 +182,3 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     return reduced(
         losses, reduction, "nll_loss", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None
     )
-
-
-def mse_loss(input, target, reduction="mean"):
-    """Mean squared error."""
-    return reduced((input - target) ** 2, reduction, "mse_loss")

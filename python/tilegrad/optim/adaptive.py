@@ -1,57 +1,27 @@
-"""Adagrad and RMSprop: each weight's step is divided by the root of a sum, or a running mean, of its squared gradients.
+"""Adagrad, RMSprop and Adadelta: a weight's step is divided by the root of a sum, or a running mean, of its squared gradients.
 
-Written in tensor operations, to be read; Adam (adam.py) has a fused kernel.
-Source: Duchi et al. 2011; Tieleman & Hinton 2012; https://pytorch.org/docs/stable/generated/torch.optim.RMSprop.html
+Source: Duchi et al. 2011; Tieleman & Hinton 2012; Zeiler 2012; https://pytorch.org/docs/stable/optim.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import tilegrad as tg
 
+from .. import _core
 from ..tensor import Tensor
-from .optimizer import Optimizer, matching_gradient, run_closure
+from .batched import BatchedOptimizer, check_not_negative
+from .optimizer import run_fused
 
 
-class _PerParameter(Optimizer):
-    """An optimizer whose update is written for one parameter at a time, in `_update(param, grad, state, group)`."""
-
-    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        for name, what in (("lr", "learning rate"), ("eps", "epsilon value"), ("weight_decay", "weight_decay value")):
-            if not defaults[name] >= 0.0:
-                raise ValueError(f"Invalid {what}: {defaults[name]}; it must be 0 or more")
-        super().__init__(params, defaults)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every parameter with a gradient; returns closure() if one is given."""
-        loss = run_closure(closure)
-        with tg.no_grad():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    grad = matching_gradient(param)
-                    if grad is None:
-                        continue
-                    state = self.state[param]
-                    state["step"] = int(state.get("step", 0)) + 1
-                    grad = -grad if group["maximize"] else grad
-                    if group["weight_decay"]:
-                        grad = grad + param * group["weight_decay"]
-                    self._update(param, grad, state, group)
-        return loss
-
-    def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        raise NotImplementedError
-
-
-class Adagrad(_PerParameter):
+class Adagrad(BatchedOptimizer):
     """s += g², p = p - lr / (1 + (t-1) lr_decay) g / (√s + eps). The state is {"step": int, "sum": s}.
 
     Args:
         params: see Optimizer.
         initial_accumulator_value: what s starts from.
-        foreach, differentiable, fused: accepted for PyTorch's signature.
+        foreach, differentiable, fused: accepted for PyTorch's signature; the update is always fused.
 
     Raises:
         ValueError: a negative lr, lr_decay, weight_decay, initial_accumulator_value or eps.
@@ -71,10 +41,15 @@ class Adagrad(_PerParameter):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        if not lr_decay >= 0.0:
-            raise ValueError(f"Invalid lr_decay value: {lr_decay}; it must be 0 or more")
-        if not initial_accumulator_value >= 0.0:
-            raise ValueError(f"Invalid initial_accumulator_value value: {initial_accumulator_value}; it must be 0 or more")
+        check_not_negative(
+            {
+                "learning rate": lr,
+                "lr_decay value": lr_decay,
+                "weight_decay value": weight_decay,
+                "initial_accumulator_value value": initial_accumulator_value,
+                "epsilon value": eps,
+            }
+        )
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,
@@ -88,15 +63,19 @@ class Adagrad(_PerParameter):
         }
         super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        if "sum" not in state:
-            state["sum"] = tg.full_like(param, group["initial_accumulator_value"])
-        state["sum"].add_(grad * grad)
-        rate = float(group["lr"]) / (1 + (state["step"] - 1) * group["lr_decay"])
-        param.sub_(grad / (state["sum"].sqrt() + group["eps"]) * rate)
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("sum",)
+
+    def _start(self, name: str, param: Tensor, group: dict[str, Any]) -> Tensor:
+        return tg.full(param.shape, float(group["initial_accumulator_value"]), dtype=param.dtype, device=param.device)
+
+    def _run(self, group: Any, step: int, params: Any, grads: Any, buffers: Any, *extra: Any) -> None:
+        rate = float(group["lr"]) / (1 + (step - 1) * float(group["lr_decay"]))
+        eps, decay, maximize = float(group["eps"]), float(group["weight_decay"]), bool(group["maximize"])
+        run_fused(_core.adagrad_step, [params, buffers["sum"]], grads, rate, eps, decay, maximize)
 
 
-class RMSprop(_PerParameter):
+class RMSprop(BatchedOptimizer):
     """v = alpha v + (1 - alpha) g², p = p - lr g / (√v + eps).
 
     centered subtracts the square of the running mean of g from v; momentum adds the step to momentum times the last one. The
@@ -104,7 +83,7 @@ class RMSprop(_PerParameter):
 
     Args:
         params: see Optimizer.
-        capturable, foreach, differentiable: accepted for PyTorch's signature.
+        capturable, foreach, differentiable: accepted for PyTorch's signature; the update is always fused.
 
     Raises:
         ValueError: a negative lr, alpha, eps, weight_decay or momentum.
@@ -124,10 +103,15 @@ class RMSprop(_PerParameter):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        if not momentum >= 0.0:
-            raise ValueError(f"Invalid momentum value: {momentum}; it must be 0 or more")
-        if not alpha >= 0.0:
-            raise ValueError(f"Invalid alpha value: {alpha}; it must be 0 or more")
+        check_not_negative(
+            {
+                "learning rate": lr,
+                "epsilon value": eps,
+                "momentum value": momentum,
+                "weight_decay value": weight_decay,
+                "alpha value": alpha,
+            }
+        )
         defaults = {
             "lr": lr,
             "alpha": alpha,
@@ -142,19 +126,77 @@ class RMSprop(_PerParameter):
         }
         super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        alpha, lr = group["alpha"], float(group["lr"])
-        if "square_avg" not in state:
-            state["square_avg"] = tg.zeros_like(param)
-        square_avg = state["square_avg"].mul_(alpha).add_(grad * grad * (1 - alpha))
-        if group["centered"]:
-            if "grad_avg" not in state:
-                state["grad_avg"] = tg.zeros_like(param)
-            grad_avg = state["grad_avg"].mul_(alpha).add_(grad * (1 - alpha))
-            square_avg = square_avg - grad_avg * grad_avg
-        change = grad / (square_avg.sqrt() + group["eps"])
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        names = ["square_avg"]
         if group["momentum"] > 0:
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = tg.zeros_like(param)
-            change = state["momentum_buffer"].mul_(group["momentum"]).add_(change)
-        param.sub_(change * lr)
+            names.append("momentum_buffer")
+        if group["centered"]:
+            names.append("grad_avg")
+        return tuple(names)
+
+    def _run(self, group: Any, step: int, params: Any, grads: Any, buffers: Any, *extra: Any) -> None:
+        run_fused(
+            _core.rmsprop_step,
+            [params, buffers["square_avg"], buffers.get("momentum_buffer", []), buffers.get("grad_avg", [])],
+            grads,
+            float(group["lr"]),
+            float(group["alpha"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            float(group["momentum"]),
+            bool(group["maximize"]),
+        )
+
+
+class Adadelta(BatchedOptimizer):
+    """v = rho v + (1 - rho) g², d = √(u + eps) / √(v + eps) g, u = rho u + (1 - rho) d², p = p - lr d.
+
+    The state is {"step": int, "square_avg": v, "acc_delta": u}. foreach, capturable and differentiable are accepted for
+    PyTorch's signature; the update is always fused.
+
+    Raises:
+        ValueError: a negative lr, eps or weight_decay, or rho outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check_not_negative({"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay})
+        if not 0.0 <= rho <= 1.0:
+            raise ValueError(f"Invalid rho value: {rho}; it must lie in [0, 1]")
+        defaults = {
+            "lr": lr,
+            "rho": rho,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "capturable": capturable,
+            "foreach": foreach,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, defaults)
+
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("square_avg", "acc_delta")
+
+    def _run(self, group: Any, step: int, params: Any, grads: Any, buffers: Any, *extra: Any) -> None:
+        run_fused(
+            _core.adadelta_step,
+            [params, buffers["square_avg"], buffers["acc_delta"]],
+            grads,
+            float(group["lr"]),
+            float(group["rho"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            bool(group["maximize"]),
+        )

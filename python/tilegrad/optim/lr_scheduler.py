@@ -8,6 +8,7 @@ Source: https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
 from __future__ import annotations
 
 from .lr_base import LRScheduler
+from .lr_cyclic import ChainedScheduler, CyclicLR, PolynomialLR
 from .lr_formulas import (
     ConstantLR,
     CosineAnnealingLR,
@@ -24,9 +25,11 @@ from .lr_policies import OneCycleLR, ReduceLROnPlateau, SequentialLR
 _LRScheduler = LRScheduler  # the older name
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
@@ -34,6 +37,7 @@ __all__ = [
     "MultiStepLR",
     "MultiplicativeLR",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",

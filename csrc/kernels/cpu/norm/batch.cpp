@@ -184,15 +184,31 @@ static void batch_norm_backward_of(const Launch& launch, const ChannelNormBackwa
   });
 }
 
-template <class S, bool columns> static void affine_of(const Launch& launch, const ChannelAffine& a, const Blocking& k) {
+// Nothing is summed here, so planes go in the order of memory.
+template <class S> static void affine_of_planes(const Launch& launch, const ChannelAffine& a) {
+  using T = Compute<S>;
+  parallel_for(launch, a.batch * a.channels, rows_per_piece(a.length), [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const int64_t c = plane % a.channels;
+      const Vec<T> scale(static_cast<const T*>(a.scale)[c]), shift(static_cast<const T*>(a.shift)[c]);
+      const S* const x = static_cast<const S*>(a.x) + plane * a.length;
+      S* const y = static_cast<S*>(a.y) + plane * a.length;
+      for_each_register<T, 4>(a.length, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA {
+        fma(Vec<T>::load(x + i, count), scale, shift).store(y + i, count);
+      });
+    }
+  });
+}
+
+template <class S> static void affine_of_columns(const Launch& launch, const ChannelAffine& a, const Blocking& k) {
   using T = Compute<S>;
   const S* const x = static_cast<const S*>(a.x);
   S* const y = static_cast<S*>(a.y);
   parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const Block b = k.block(unit);
-      const PerChannel<T, columns> scale(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.scale)[c]; });
-      const PerChannel<T, columns> shift(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.shift)[c]; });
+      const PerChannel<T, true> scale(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.scale)[c]; });
+      const PerChannel<T, true> shift(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.shift)[c]; });
       for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
         fma(Vec<T>::load(x + offset, count), scale(j, count), shift(j, count)).store(y + offset, count);
       });
@@ -226,7 +242,7 @@ size_t batch_norm_backward_workspace(const ChannelNormBackward& a) {
 Status channel_affine(const Launch& launch, const ChannelAffine& a) {
   return visit_floating(a.dtype, [&]<class S>() {
     const Blocking k(a.batch, a.channels, a.length);
-    k.columns ? affine_of<S, true>(launch, a, k) : affine_of<S, false>(launch, a, k);
+    k.columns ? affine_of_columns<S>(launch, a, k) : affine_of_planes<S>(launch, a);
     return Status{};
   });
 }

@@ -15,6 +15,7 @@ import tilegrad as tg
 from ...ops.elementwise import softplus
 from ...ops.loss import cross_entropy as _cross_entropy
 from ...ops.loss import nll_loss as _nll_loss
+from ...ops.pointwise_loss import pointwise_loss, value
 from ...tensor import Tensor
 
 
@@ -47,6 +48,35 @@ def _warn_sizes(input: Tensor, target: Tensor) -> None:
         )
 
 
+def _pointwise(
+    kind: str, input: Tensor, target: Tensor, reduction: str, parameter: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """The loss `kind` (ops/pointwise_loss.py), by the kernel where the two fit together, else in plain ops."""
+    dtype = input.dtype
+    if target.shape == input.shape and target.dtype is not dtype and dtype.is_floating_point:
+        target = target.to(dtype)
+    fused = target.shape == input.shape and target.dtype is dtype and dtype.is_floating_point
+    if fused and weight is None:
+        return pointwise_loss(kind, input, target, reduction, parameter)
+    loss = pointwise_loss(kind, input, target, "none", parameter) if fused else value(kind, input, target, parameter)
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+def _averaged(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    """Weighted losses; the mean divides by the sum of the weights."""
+    if tuple(weight.shape) != tuple(loss.shape):
+        raise ValueError(f"Weights and input must have the same size, got {tuple(weight.shape)} and {tuple(loss.shape)}.")
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else _reduce(loss, reduction)
+
+
+def _distance(kind: str, input: Tensor, target: Tensor, reduction: str, parameter: float, weight: Tensor | None) -> Tensor:
+    _warn_sizes(input, target)
+    if weight is None:
+        return _pointwise(kind, input, target, reduction, parameter)
+    return _averaged(_pointwise(kind, input, target, "none", parameter), weight, reduction)
+
+
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -59,10 +89,7 @@ def mse_loss(
 
     weight: per-element factors of input's shape; the mean then divides by their sum.
     """
-    reduction = resolve_reduction(size_average, reduce, reduction)
-    _warn_sizes(input, target)
-    difference = input - target
-    return _weighted(difference * difference, weight, reduction)
+    return _distance("mse", input, target, resolve_reduction(size_average, reduce, reduction), 1.0, weight)
 
 
 def l1_loss(
@@ -74,18 +101,7 @@ def l1_loss(
     weight: Any = None,
 ) -> Tensor:
     """|input - target|; the derivative at 0 is 0. Shapes broadcast, with a warning when they differ."""
-    reduction = resolve_reduction(size_average, reduce, reduction)
-    _warn_sizes(input, target)
-    return _weighted((input - target).abs(), weight, reduction)
-
-
-def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    if weight is None:
-        return _reduce(loss, reduction)
-    if tuple(weight.shape) != tuple(loss.shape):
-        raise ValueError(f"Weights and input must have the same size, got {tuple(weight.shape)} and {tuple(loss.shape)}.")
-    loss = loss * weight
-    return loss.sum() / weight.sum() if reduction == "mean" else _reduce(loss, reduction)
+    return _distance("l1", input, target, resolve_reduction(size_average, reduce, reduction), 1.0, weight)
 
 
 def smooth_l1_loss(
@@ -101,10 +117,7 @@ def smooth_l1_loss(
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}.")
     if beta == 0:
         return l1_loss(input, target, size_average, reduce, reduction)
-    reduction = resolve_reduction(size_average, reduce, reduction)
-    _warn_sizes(input, target)
-    d = (input - target).abs()
-    return _reduce(tg.where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta), reduction)
+    return _distance("smooth_l1", input, target, resolve_reduction(size_average, reduce, reduction), beta, None)
 
 
 def huber_loss(
@@ -113,10 +126,7 @@ def huber_loss(
     """½ d² where |d| <= delta, delta (|d| - ½ delta) elsewhere. Raises RuntimeError when delta <= 0."""
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}.")
-    resolve_reduction(None, None, reduction)
-    _warn_sizes(input, target)
-    d = (input - target).abs()
-    return _weighted(tg.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), weight, reduction)
+    return _distance("huber", input, target, resolve_reduction(None, None, reduction), delta, weight)
 
 
 def binary_cross_entropy(
@@ -137,20 +147,7 @@ def binary_cross_entropy(
             f"Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}) is "
             "deprecated. Please ensure they have the same size."
         )
-    with tg.no_grad():
-        if input.numel() and not bool(((input >= 0) & (input <= 1)).all()):
-            raise RuntimeError(
-                "all elements of input should be between 0 and 1; apply a sigmoid first, or use "
-                "binary_cross_entropy_with_logits"
-            )
-    loss = -(target * _limited_log(input) + (1.0 - target) * _limited_log(1.0 - input))
-    return _reduce(loss if weight is None else loss * weight, reduction)
-
-
-def _limited_log(x: Tensor) -> Tensor:
-    """max(log x, -100), with gradient 0 instead of 0 * inf where the limit is active."""
-    tiny = 3.8e-44  # about exp(-100)
-    return tg.where(x > tiny, x.clamp(min=tiny).log(), tg.full_like(x, -100.0))
+    return _pointwise("bce", input, target, reduction, weight=weight)
 
 
 def binary_cross_entropy_with_logits(
@@ -170,10 +167,9 @@ def binary_cross_entropy_with_logits(
     reduction = resolve_reduction(size_average, reduce, reduction)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(f"Target size ({tuple(target.shape)}) must be the same as input size ({tuple(input.shape)})")
-    tail = softplus(-input)
-    if pos_weight is not None:
-        tail = tail * ((pos_weight - 1.0) * target + 1.0)
-    loss = (1.0 - target) * input + tail
+    if pos_weight is None:
+        return _pointwise("bce_with_logits", input, target, reduction, weight=weight)
+    loss = (1.0 - target) * input + softplus(-input) * ((pos_weight - 1.0) * target + 1.0)
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
@@ -256,11 +252,7 @@ def kl_div(
             "only by the batch size, and aligns with the KL div math definition.",
             stacklevel=2,
         )
-    if log_target:
-        loss = target.exp() * (target - input)
-    else:
-        positive = tg.where(target > 0, target, tg.ones_like(target))
-        loss = target * positive.log() - target * input
+    kind = "kl_div_log" if log_target else "kl_div"
     if reduction == "batchmean":
-        return loss.sum() / input.shape[0]
-    return _reduce(loss, reduction)
+        return _pointwise(kind, input, target, "sum") / input.shape[0]
+    return _pointwise(kind, input, target, reduction)

@@ -11,7 +11,7 @@ import tilegrad as tg
 
 from ...ops.elementwise import relu, softplus
 from ...tensor import Tensor
-from .loss import _reduce, resolve_reduction
+from .loss import _reduce, binary_cross_entropy_with_logits, resolve_reduction
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -131,3 +131,67 @@ def triplet_margin_loss(
     if swap:
         far = tg.minimum(far, pairwise_distance(positive, negative, p, eps))
     return _reduce(relu(near - far + margin), reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Any = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """triplet_margin_loss with a distance of one's own: distance_function(x1, x2) -> (N,); default pairwise_distance."""
+    resolve_reduction(None, None, reduction)
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = tg.minimum(far, distance(positive, negative))
+    return _reduce(relu(near - far + margin), reduction)
+
+
+def multilabel_margin_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """Sum over the labels j and the other classes i of max(0, 1 - (x_j - x_i)) / C. input (N, C) or (C).
+
+    target, int64 of input's shape, lists the labels of each row; the first negative number ends the list.
+    Raises RuntimeError for a target of another shape or dtype, IndexError for a label out of range.
+    """
+    reduction = resolve_reduction(size_average, reduce, reduction)
+    if tuple(target.shape) != tuple(input.shape) or input.ndim not in (1, 2):
+        raise RuntimeError(f"inconsistent target size: {tuple(target.shape)} for input of size: {tuple(input.shape)}")
+    if target.dtype != tg.int64:
+        raise RuntimeError(f"multilabel_margin_loss: expected an int64 target, got {target.dtype}; use target.long()")
+    if input.ndim == 1:
+        return multilabel_margin_loss(input.unsqueeze(0), target.unsqueeze(0), reduction=reduction).reshape(())
+    classes = input.shape[1]
+    ends = (target < 0).to(tg.int64)
+    listed = tg.stack([ends[:, : i + 1].sum(1) == 0 for i in range(classes)], 1) if classes else target >= 0
+    bad = listed & (target >= classes)
+    if bool(bad.any()):
+        raise IndexError(f"multilabel_margin_loss: label {int(target[bad][0])} is out of range for {classes} classes")
+    labels = tg.where(listed, target, tg.zeros_like(target))
+    chosen = tg.zeros(input.shape, dtype=input.dtype).scatter_add(1, labels, listed.to(input.dtype))  # (N, C)
+    others = (chosen == 0).to(input.dtype).unsqueeze(1)  # (N, 1, C)
+    right = input.gather(1, labels).unsqueeze(2)  # (N, C, 1): the score of each listed label
+    hinge = relu(1.0 - right + input.unsqueeze(1)) * others * listed.to(input.dtype).unsqueeze(2)
+    return _reduce(hinge.sum(2).sum(1) / classes, reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """binary_cross_entropy_with_logits averaged over the classes (the last dim). weight (C) rescales classes."""
+    reduction = resolve_reduction(size_average, reduce, reduction)
+    loss = binary_cross_entropy_with_logits(input, target, reduction="none")
+    return _reduce((loss if weight is None else loss * weight).mean(-1), reduction)

@@ -7,6 +7,7 @@ from . import (
     conv,
     dropout,
     embedding,
+    likelihood,
     linear,
     loss,
     norm,
@@ -21,6 +22,7 @@ from .container import *  # noqa: F403
 from .conv import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .embedding import *  # noqa: F403
+from .likelihood import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
@@ -35,6 +37,7 @@ __all__ += container.__all__
 __all__ += conv.__all__
 __all__ += dropout.__all__
 __all__ += embedding.__all__
+__all__ += likelihood.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
 __all__ += rnn.__all__

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import tilegrad as tg
 
+from ... import _core
 from ...tensor import Tensor
 
 
@@ -19,6 +20,12 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
         if not isinstance(parameter, Tensor):
             raise TypeError(f"expected a Tensor or an iterable of Tensors, got an item of type {type(parameter).__name__}")
     return [p.grad for p in parameters if p.grad is not None]
+
+
+def _one_block(tensors: list[Tensor]) -> bool:
+    """Can one native call walk over all of them?"""
+    dtype = tensors[0].dtype
+    return dtype in (tg.float32, tg.float64) and all(t.dtype is dtype and t.is_contiguous() for t in tensors)
 
 
 def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
@@ -31,7 +38,9 @@ def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, e
     if not tensors:
         return tg.tensor(0.0)
     with tg.no_grad():
-        if norm_type == math.inf:
+        if norm_type in (1.0, 2.0, math.inf) and _one_block(tensors):
+            total = tg.tensor(_core.total_norm(tensors, norm_type), dtype=tensors[0].dtype)
+        elif norm_type == math.inf:
             total = tg.stack([t.abs().max() for t in tensors]).max()
         elif norm_type == 2.0:
             total = tg.stack([(t * t).sum() for t in tensors]).sum().sqrt()
@@ -63,6 +72,10 @@ def clip_grad_norm_(
     if gradients:
         with tg.no_grad():
             factor = (float(max_norm) / (total + 1e-6)).clamp(max=1.0)
+            if _one_block(gradients):
+                if factor.item() != 1.0:
+                    _core.scale_all_(gradients, factor.item())
+                return total
             for gradient in gradients:
                 gradient.mul_(factor.to(gradient.dtype))
     return total

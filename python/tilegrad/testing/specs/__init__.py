@@ -17,6 +17,7 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "pointwise_loss",
     "norm",
     "random",
     "creation",

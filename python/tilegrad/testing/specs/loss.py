@@ -139,7 +139,7 @@ SPECS = [
         FLOATS,
         tolerances=TOLERANCES,
         differentiable=(0, 1),
-        rows=("cross_entropy", "cross_entropy_backward"),
+        rows=("cross_entropy", "cross_entropy_backward", "soft_cross_entropy", "soft_cross_entropy_backward"),
         errors=[
             *target_errors("cross_entropy"),
             OpError(
