@@ -10,6 +10,7 @@ FAMILIES = (
     "op_cost",
     "matmul",
     "rows",
+    "attention",
     "elementwise",
     "steps",
 )
