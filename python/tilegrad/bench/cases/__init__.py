@@ -12,6 +12,7 @@ FAMILIES = (
     "conv",
     "rows",
     "elementwise",
+    "order",
     "steps",
     "rnn",
 )
