@@ -11,6 +11,7 @@
 #include "kernels/arguments/positions.h"
 #include "kernels/arguments/random.h"
 #include "kernels/arguments/rnn.h"
+#include "kernels/arguments/rearrange.h"
 #include "kernels/arguments/scan.h"
 #include "kernels/arguments/sort.h"
 #include "kernels/op_list.h"
@@ -81,6 +82,9 @@ struct KernelTable {
   // indexing of single elements, order, running sums
   Status (*gather)(const Launch&, const Positions&);
   Status (*scatter)(const Launch&, const Positions&);
+  Status (*flip)(const Launch&, const AlongDim&);
+  Status (*roll)(const Launch&, const AlongDim&);
+  Status (*triangle)(const Launch&, const Triangle&);
   Status (*nonzero_count)(const Launch&, const Nonzero&);  // the trues of each piece
   Status (*nonzero)(const Launch&, const Nonzero&);
   Status (*scan)(const Launch&, const Scan&);

@@ -106,6 +106,11 @@ Status scatter(const Launch&, const Positions&);
 Status nonzero_count(const Launch&, const Nonzero&);
 Status nonzero(const Launch&, const Nonzero&);
 
+// rearrange.cpp
+Status flip(const Launch&, const AlongDim&);
+Status roll(const Launch&, const AlongDim&);
+Status triangle(const Launch&, const Triangle&);
+
 // scan.cpp
 Status scan(const Launch&, const Scan&);
 

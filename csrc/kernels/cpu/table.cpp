@@ -118,6 +118,9 @@ static KernelTable make_table() {
 
   // Bound by memory or by integer arithmetic: compiled once.
   if constexpr (level == Level::baseline) {
+    t.flip = flip;
+    t.roll = roll;
+    t.triangle = triangle;
     t.gather = gather;
     t.scatter = scatter;
     t.nonzero_count = nonzero_count;

@@ -16,6 +16,7 @@ FAMILIES = (
     "optimizer",
     "attention",
     "elementwise",
+    "order",
     "steps",
     "rnn",
 )
