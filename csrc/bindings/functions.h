@@ -9,6 +9,7 @@ void bind_gather();
 void bind_matmul();
 void bind_optimizer();
 void bind_pad();
+void bind_pool();
 void bind_random();
 void bind_reduce();
 void bind_rows();
@@ -22,6 +23,7 @@ inline void bind_functions() {
   bind_matmul();
   bind_optimizer();
   bind_pad();
+  bind_pool();
   bind_random();
   bind_reduce();
   bind_rows();

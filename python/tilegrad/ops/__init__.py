@@ -14,6 +14,7 @@ from . import (
     matmul,
     norm,
     pad,
+    pool,
     reduce,
     rnn,
     shape,
@@ -30,6 +31,7 @@ __all__ = [
     "matmul",
     "norm",
     "pad",
+    "pool",
     "reduce",
     "rnn",
     "shape",
@@ -48,6 +50,7 @@ _FAMILIES = (
     attention,
     embedding,
     pad,
+    pool,
     rnn,
 )
 

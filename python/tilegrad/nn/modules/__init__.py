@@ -10,6 +10,7 @@ from . import (
     loss,
     norm,
     padding,
+    pooling,
     rnn,
     rnn_cells,
     transformer,
@@ -23,6 +24,7 @@ from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .padding import *  # noqa: F403
+from .pooling import *  # noqa: F403
 from .rnn import *  # noqa: F403
 from .rnn_cells import *  # noqa: F403
 from .transformer import *  # noqa: F403
@@ -40,3 +42,4 @@ __all__ += attention.__all__
 __all__ += transformer.__all__
 __all__ += norm.__all__
 __all__ += padding.__all__
+__all__ += pooling.__all__

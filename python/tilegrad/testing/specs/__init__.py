@@ -18,6 +18,7 @@ FAMILIES = (
     "random",
     "creation",
     "pad",
+    "pool",
     "attention",
 )
 
