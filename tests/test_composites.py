@@ -15,8 +15,27 @@ DY, LOSS_DY = RNG.standard_normal((6, 5)), RNG.standard_normal(6)
 PROBABILITIES = np.exp(ROWS) / np.exp(ROWS).sum(1, keepdims=True)
 LSE = np.log(np.exp(ROWS).sum(1))
 
+Q, K, V, MASK = (
+    RNG.standard_normal((2, 4, 3, 5)),
+    RNG.standard_normal((2, 2, 6, 5)),
+    RNG.standard_normal((2, 2, 6, 4)),
+    ROWS.T[None, None, :3] > 0,
+)
+ATTENTION = [(m, 0.4, c, p, 3, 11) for m in (None, MASK) for c in (False, True) for p in (0.0, 0.3)]
+ATTENTION_OUT = [
+    tuple(
+        t.numpy()
+        for t in tg.ops.attention.attention(*map(tg.tensor, (Q, K, V)), None if a[0] is None else tg.tensor(a[0]), *a[1:])
+    )
+    for a in ATTENTION
+]
+
 # Arguments of every op that has a composite: float arrays become tensors of the dtype under test.
 CALLS = {
+    "attention": [(Q, K, V, *a) for a in ATTENTION],
+    "attention_backward": [
+        (V[:, [0, 0, 1, 1], :3], Q, K, V, a[0], *o, *a[1:]) for a, o in zip(ATTENTION, ATTENTION_OUT, strict=True)
+    ],
     "softmax": [(ROWS, 1), (ROWS, 0)],
     "softmax_backward": [(PROBABILITIES, DY, 1)],
     "log_softmax": [(ROWS, 1), (ROWS, 0)],
@@ -31,6 +50,27 @@ CALLS = {
     "cross_entropy_backward": [
         (LOSS_DY, ROWS, TARGET, w, LSE, -100, s) for w in (None, np.arange(1.0, 6.0)) for s in (0.0, 0.1)
     ],
+}
+
+PLANES, PLANES_DY = RNG.standard_normal((4, 6, 5)), RNG.standard_normal((4, 6, 5))
+SIX, FIVE = np.arange(1.0, 7.0), np.arange(1.0, 6.0)
+
+
+def statistics(x, axes, eps=0.1):
+    return x.mean(axes), 1 / np.sqrt(x.var(axes) + eps)
+
+
+GROUPED = PLANES.reshape(4, 3, 10)
+CALLS |= {
+    "layer_norm": [(ROWS, None, None, 1, 0.1), (PLANES, RNG.standard_normal((6, 5)), RNG.standard_normal((6, 5)), 2, 0.1)],
+    "layer_norm_backward": [(DY, ROWS, w, *statistics(ROWS, 1), 1, 0.1) for w in (None, FIVE)],
+    "rms_norm": [(ROWS, w, 1, 0.1) for w in (None, FIVE)],
+    "rms_norm_backward": [(DY, ROWS, w, 1 / np.sqrt((ROWS**2).mean(1) + 0.1), 1, 0.1) for w in (None, FIVE)],
+    "batch_norm": [(PLANES, w, b, 0.1) for w, b in ((None, None), (SIX, SIX))] + [(ROWS, FIVE, FIVE, 0.1)],
+    "batch_norm_backward": [(PLANES_DY, PLANES, w, *statistics(PLANES, (0, 2)), 0.1) for w in (None, SIX)],
+    "group_norm": [(PLANES, w, b, 3, 0.1) for w, b in ((None, None), (SIX, SIX))],
+    "group_norm_backward": [(PLANES_DY, PLANES, w, *statistics(GROUPED, 2), 3, 0.1) for w in (None, SIX)],
+    "channel_affine": [(PLANES, SIX, SIX), (ROWS, FIVE, FIVE)],
 }
 
 
@@ -78,7 +118,8 @@ def test_the_gradient_of_the_composite(name):
     composite = composite_of(fused_ops()[name])
     for call in CALLS[name]:
         args = arguments(call, tg.float64)
-        which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim == 2]
+        which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim in (2, 4)]
+        which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim >= 2]
 
         def function(*tensors, composite=composite, args=args, which=which):
             filled = list(args)

@@ -3,10 +3,13 @@
 
 namespace tg::py {
 
+void bind_attention();
+void bind_conv();
 void bind_creation();
 void bind_elementwise();
 void bind_gather();
 void bind_matmul();
+void bind_norm();
 void bind_optimizer();
 void bind_pad();
 void bind_pool();
@@ -17,10 +20,13 @@ void bind_view();
 
 // Registers every op for add_bound().
 inline void bind_functions() {
+  bind_attention();
+  bind_conv();
   bind_creation();
   bind_elementwise();
   bind_gather();
   bind_matmul();
+  bind_norm();
   bind_optimizer();
   bind_pad();
   bind_pool();

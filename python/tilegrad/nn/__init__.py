@@ -11,6 +11,7 @@ from .module import Module
 from .modules.activation import *  # noqa: F403
 from .modules.attention import *  # noqa: F403
 from .modules.container import *  # noqa: F403
+from .modules.conv import *  # noqa: F403
 from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.linear import *  # noqa: F403

@@ -37,6 +37,7 @@ from .functions.activation import (
     threshold,
 )
 from .functions.attention import attention, scaled_dot_product_attention
+from .functions.conv import conv2d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
@@ -113,6 +114,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",

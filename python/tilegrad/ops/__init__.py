@@ -6,6 +6,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import (
     attention,
+    conv,
     creation,
     elementwise,
     embedding,
@@ -23,6 +24,7 @@ from . import (
 
 __all__ = [
     "attention",
+    "conv",
     "creation",
     "elementwise",
     "embedding",
@@ -38,6 +40,7 @@ __all__ = [
     "softmax",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,

@@ -4,6 +4,7 @@ from . import (
     activation,
     attention,
     container,
+    conv,
     dropout,
     embedding,
     linear,
@@ -18,6 +19,7 @@ from . import (
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .container import *  # noqa: F403
+from .conv import *  # noqa: F403
 from .dropout import *  # noqa: F403
 from .embedding import *  # noqa: F403
 from .linear import *  # noqa: F403
@@ -32,6 +34,7 @@ from .transformer import *  # noqa: F403
 __all__: list[str] = []
 __all__ += activation.__all__
 __all__ += container.__all__
+__all__ += conv.__all__
 __all__ += dropout.__all__
 __all__ += embedding.__all__
 __all__ += linear.__all__

@@ -6,6 +6,7 @@ import importlib
 from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpec, Sample
 
 FAMILIES = (
+    "conv",
     "elementwise",
     "arithmetic",
     "compare",
@@ -15,6 +16,7 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "norm",
     "random",
     "creation",
     "pad",
