@@ -38,6 +38,12 @@ struct KernelTable {
   size_t (*conv2d_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_input_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_weight_workspace)(const Conv2d&, int threads);
+  Status (*conv3d)(const Launch&, const Conv3d&);
+  Status (*conv3d_backward_input)(const Launch&, const Conv3d&);
+  Status (*conv3d_backward_weight)(const Launch&, const Conv3d&);
+  size_t (*conv3d_workspace)(const Conv3d&, int threads);
+  size_t (*conv3d_backward_input_workspace)(const Conv3d&, int threads);
+  size_t (*conv3d_backward_weight_workspace)(const Conv3d&, int threads);
 
   // rows
   Status (*softmax)(const Launch&, const Rows& x, const Rows& y);

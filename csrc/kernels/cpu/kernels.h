@@ -43,6 +43,14 @@ size_t conv2d_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
 
+// conv2d/direct.cpp
+Status conv3d(const Launch&, const Conv3d&);
+Status conv3d_backward_input(const Launch&, const Conv3d&);
+Status conv3d_backward_weight(const Launch&, const Conv3d&);
+size_t conv3d_workspace(const Conv3d&, int threads);
+size_t conv3d_backward_input_workspace(const Conv3d&, int threads);
+size_t conv3d_backward_weight_workspace(const Conv3d&, int threads);
+
 // softmax.cpp
 Status softmax(const Launch&, const Rows& x, const Rows& y);
 Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);

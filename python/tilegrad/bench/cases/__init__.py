@@ -9,6 +9,7 @@ from .case import Case
 FAMILIES = (
     "op_cost",
     "matmul",
+    "conv",
     "rows",
     "elementwise",
     "steps",
