@@ -107,8 +107,6 @@ def table_rows():
 
 
 WITHOUT_SPEC = {
-    "matmul_workspace",  # the scratch that matmul asks for
-    "max_pool_workspace", "resample_workspace",  # the scratch of the kernels of these names
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py
 }  # fmt: skip

@@ -7,6 +7,7 @@ void bind_attention();
 void bind_conv();
 void bind_creation();
 void bind_elementwise();
+void bind_fold();
 void bind_gather();
 void bind_matmul();
 void bind_norm();
@@ -24,6 +25,7 @@ inline void bind_functions() {
   bind_conv();
   bind_creation();
   bind_elementwise();
+  bind_fold();
   bind_gather();
   bind_matmul();
   bind_norm();

@@ -22,6 +22,7 @@ from .modules.pooling import *  # noqa: F403
 from .modules.rnn import *  # noqa: F403
 from .modules.rnn_cells import *  # noqa: F403
 from .modules.transformer import *  # noqa: F403
+from .modules.vision import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]

@@ -40,6 +40,8 @@ from .functions.attention import attention, scaled_dot_product_attention
 from .functions.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
+from .functions.fold import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from .functions.grid import affine_grid, grid_sample
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
     binary_cross_entropy,
@@ -96,6 +98,7 @@ from .functions.pooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from .functions.resize import interpolate, upsample, upsample_bilinear, upsample_nearest
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -104,6 +107,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "attention",
     "avg_pool1d",
@@ -114,6 +118,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -129,8 +134,10 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "fold",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -140,6 +147,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -170,6 +178,8 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
@@ -190,4 +200,8 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

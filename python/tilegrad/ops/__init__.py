@@ -10,6 +10,7 @@ from . import (
     creation,
     elementwise,
     embedding,
+    fold,
     index,
     loss,
     matmul,
@@ -28,6 +29,7 @@ __all__ = [
     "creation",
     "elementwise",
     "embedding",
+    "fold",
     "index",
     "loss",
     "matmul",
@@ -54,6 +56,7 @@ _FAMILIES = (
     embedding,
     pad,
     pool,
+    fold,
     rnn,
 )
 

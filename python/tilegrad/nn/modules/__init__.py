@@ -15,6 +15,7 @@ from . import (
     rnn,
     rnn_cells,
     transformer,
+    vision,
 )
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
@@ -30,6 +31,7 @@ from .pooling import *  # noqa: F403
 from .rnn import *  # noqa: F403
 from .rnn_cells import *  # noqa: F403
 from .transformer import *  # noqa: F403
+from .vision import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -46,3 +48,4 @@ __all__ += transformer.__all__
 __all__ += norm.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += vision.__all__
