@@ -81,7 +81,7 @@ def _taps(x: Tensor, n: int, mode: str, padding_mode: str, align_corners: bool) 
         return list(zip(places, _cubic_weights(x - low), strict=True))
     x = _padded(x, n, padding_mode, align_corners)
     if mode == "nearest":
-        return [(x.detach().round(), None)]
+        return [(x.detach().round(), x * 0 + 1 if x.requires_grad else None)]  # the grid's gradient is zeros, not nothing
     low = x.detach().floor()
     part = x - low
     return [(low, 1 - part), (low + 1, part)]
