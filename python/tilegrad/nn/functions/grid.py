@@ -146,7 +146,10 @@ def grid_sample(
     batch, channels, *sizes = input.shape
     count = len(sizes)
     corners = bool(align_corners)
-    points = grid.reshape(-1, count)  # (N * places, dims)
+    places = 1
+    for n in grid.shape[1:-1]:
+        places *= n
+    points = grid.reshape(batch * places, count)
     taps = []
     for d, n in enumerate(sizes):
         x = points[:, count - 1 - d]
@@ -157,7 +160,7 @@ def grid_sample(
     for n in sizes:
         pixels *= n
     rows = input.reshape(batch, channels, pixels).transpose(1, 2).reshape(batch * pixels, channels)
-    starts = (tg.arange(batch) * pixels).reshape(-1, 1).expand(batch, points.shape[0] // max(batch, 1)).reshape(-1)
+    starts = (tg.arange(batch) * pixels).reshape(-1, 1).expand(batch, places).reshape(batch * places)
     total: Any = None
     for corner in itertools.product(*taps):
         place, weight = starts, None
@@ -174,4 +177,4 @@ def grid_sample(
         if weight is not None:
             found = found * weight.reshape(-1, 1)
         total = found if total is None else total + found
-    return total.reshape(batch, -1, channels).transpose(1, 2).reshape(batch, channels, *grid.shape[1:-1])
+    return total.reshape(batch, places, channels).transpose(1, 2).reshape(batch, channels, *grid.shape[1:-1])

@@ -21,6 +21,7 @@ FAMILIES = (
     "creation",
     "pad",
     "pool",
+    "spatial",
     "attention",
 )
 
