@@ -16,6 +16,7 @@ void bind_pad();
 void bind_pool();
 void bind_random();
 void bind_reduce();
+void bind_rnn();
 void bind_rows();
 void bind_view();
 
@@ -34,6 +35,7 @@ inline void bind_functions() {
   bind_pool();
   bind_random();
   bind_reduce();
+  bind_rnn();
   bind_rows();
   bind_view();
 }
