@@ -11,6 +11,7 @@ from . import (
     elementwise,
     embedding,
     fold,
+    grid_sample,
     index,
     loss,
     matmul,
@@ -30,6 +31,7 @@ __all__ = [
     "elementwise",
     "embedding",
     "fold",
+    "grid_sample",
     "index",
     "loss",
     "matmul",
@@ -57,6 +59,7 @@ _FAMILIES = (
     pad,
     pool,
     fold,
+    grid_sample,
     rnn,
 )
 
