@@ -12,6 +12,7 @@ void bind_gather();
 void bind_matmul();
 void bind_norm();
 void bind_optimizer();
+void bind_order();
 void bind_pad();
 void bind_pool();
 void bind_random();
@@ -31,6 +32,7 @@ inline void bind_functions() {
   bind_matmul();
   bind_norm();
   bind_optimizer();
+  bind_order();
   bind_pad();
   bind_pool();
   bind_random();
