@@ -1,6 +1,7 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
+#include "kernels/arguments/grid_sample.h"
 #include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
 #include "kernels/arguments/embedding.h"
@@ -131,6 +132,9 @@ struct KernelTable {
   size_t (*max_pool_workspace)(const Pool&);
   Status (*resample)(const Launch&, const Resample&, const void* in, void* out);
   size_t (*resample_workspace)(const Resample&);
+  Status (*grid_sample)(const Launch&, const GridSample&, const void* in, const void* grid, void* out);
+  Status (*grid_sample_backward)(const Launch&, const GridSample&, const void* dy, const void* in, const void* grid, void* dx,
+                                 void* dgrid);
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

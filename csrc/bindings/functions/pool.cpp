@@ -1,7 +1,8 @@
-// Pooling and interpolation: the lines that make them Python functions.
+// Pooling, interpolation and grid sampling: the lines that make them Python functions.
 #include "ops/pool.h"
 #include "bindings/convert.h"
 #include "bindings/functions.h"
+#include "ops/grid_sample.h"
 #include "ops/resample.h"
 
 namespace tg::py {
@@ -23,6 +24,9 @@ void bind_pool() {
   bind<&ops::interpolate_backward>("interpolate_backward",
                                    "dy, in_size, mode, align_corners, antialias, scale_depth, scale_rows, scale_cols",
                                    "Gradient of interpolate.");
+  bind<&ops::grid_sample>("grid_sample", "x, grid, nearest, padding, align_corners", "Images read at the points of a grid.");
+  bind<&ops::grid_sample_backward>("grid_sample_backward", "dy, x, grid, nearest, padding, align_corners",
+                                   "Gradients of grid_sample for the images and the grid.");
 }
 
 }  // namespace tg::py

@@ -1,17 +1,16 @@
 """Images read at any places: affine_grid makes the places, grid_sample reads. Jaderberg et al. 2015.
 
-Everything is made of ops that have gradients, so both are differentiable to any order.
+Both are differentiable to any order. Reading images bilinearly or at the nearest places is a kernel, the rest is plain ops.
 Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html
 """
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import tilegrad as tg
 
-from ...ops.index import index_select_op
+from ...ops.grid_sample import PADDINGS, grid_sample_op, grid_sample_plain
 from ...tensor import Tensor
 
 
@@ -46,45 +45,6 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     points.append(tg.ones(*size[2:], dtype=theta.dtype))
     base = tg.stack(points, -1).reshape(1, -1, dims + 1)
     return (base @ theta.transpose(1, 2)).reshape(size[0], *size[2:], dims)
-
-
-def _reflect(x: Tensor, low: float, high: float) -> Tensor:
-    """x reflected at low and high until it lies between them."""
-    if low == high:
-        return x * 0
-    span = high - low
-    distance = (x - low).abs()
-    flips = (distance.detach() / span).floor()
-    rest = distance - flips * span
-    return tg.where(flips % 2 == 0, rest + low, high - rest)
-
-
-def _padded(x: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tensor:
-    if padding_mode == "reflection":
-        x = _reflect(x, 0.0, n - 1.0) if align_corners else _reflect(x, -0.5, n - 0.5)
-    return x if padding_mode == "zeros" else x.clamp(0, n - 1)
-
-
-def _cubic_weights(t: Tensor) -> list[Tensor]:
-    """Keys' kernel with a = -0.75 at the four places around a point t behind the second."""
-    a = -0.75
-    near = [((a + 2) * x - (a + 3)) * x * x + 1 for x in (t, 1 - t)]
-    far = [((a * x - 5 * a) * x + 8 * a) * x - 4 * a for x in (t + 1, 2 - t)]
-    return [far[0], near[0], near[1], far[1]]
-
-
-def _taps(x: Tensor, n: int, mode: str, padding_mode: str, align_corners: bool) -> list[tuple[Tensor, Any]]:
-    """(place, weight) pairs for one coordinate in pixels; weight None is 1. Places are whole floating numbers."""
-    if mode == "bicubic":
-        low = x.detach().floor()
-        places = [_padded(low + k, n, padding_mode, align_corners).detach() for k in (-1, 0, 1, 2)]
-        return list(zip(places, _cubic_weights(x - low), strict=True))
-    x = _padded(x, n, padding_mode, align_corners)
-    if mode == "nearest":
-        return [(x.detach().round(), x * 0 + 1 if x.requires_grad else None)]  # the grid's gradient is zeros, not nothing
-    low = x.detach().floor()
-    part = x - low
-    return [(low, 1 - part), (low + 1, part)]
 
 
 def _check(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:
@@ -143,38 +103,7 @@ def grid_sample(
         ValueError: an unknown mode. RuntimeError: shapes or dtypes that do not fit together.
     """
     _check(input, grid, mode, padding_mode)
-    batch, channels, *sizes = input.shape
-    count = len(sizes)
     corners = bool(align_corners)
-    places = 1
-    for n in grid.shape[1:-1]:
-        places *= n
-    points = grid.reshape(batch * places, count)
-    taps = []
-    for d, n in enumerate(sizes):
-        x = points[:, count - 1 - d]
-        x = (x + 1) * ((n - 1) / 2) if corners else ((x + 1) * n - 1) / 2
-        taps.append(_taps(x, n, mode, padding_mode, corners))
-
-    pixels = 1
-    for n in sizes:
-        pixels *= n
-    rows = input.reshape(batch, channels, pixels).transpose(1, 2).reshape(batch * pixels, channels)
-    starts = (tg.arange(batch) * pixels).reshape(-1, 1).expand(batch, places).reshape(batch * places)
-    total: Any = None
-    for corner in itertools.product(*taps):
-        place, weight = starts, None
-        stride = pixels
-        for (x, w), n in zip(corner, sizes, strict=True):
-            stride //= n
-            place = place + x.clamp(0, n - 1).to(tg.int64) * stride
-            if padding_mode == "zeros":
-                inside = ((x >= 0) & (x <= n - 1)).to(grid.dtype)
-                w = inside if w is None else w * inside
-            if w is not None:
-                weight = w if weight is None else weight * w
-        found = index_select_op(rows, 0, place)
-        if weight is not None:
-            found = found * weight.reshape(-1, 1)
-        total = found if total is None else total + found
-    return total.reshape(batch, places, channels).transpose(1, 2).reshape(batch, channels, *grid.shape[1:-1])
+    if input.ndim == 4 and mode != "bicubic":
+        return grid_sample_op(input, grid, mode == "nearest", PADDINGS.index(padding_mode), corners)
+    return grid_sample_plain(input, grid, mode, padding_mode, corners)
