@@ -33,6 +33,27 @@ CALLS = {
     ],
 }
 
+PLANES, PLANES_DY = RNG.standard_normal((4, 6, 5)), RNG.standard_normal((4, 6, 5))
+SIX, FIVE = np.arange(1.0, 7.0), np.arange(1.0, 6.0)
+
+
+def statistics(x, axes, eps=0.1):
+    return x.mean(axes), 1 / np.sqrt(x.var(axes) + eps)
+
+
+GROUPED = PLANES.reshape(4, 3, 10)
+CALLS |= {
+    "layer_norm": [(ROWS, None, None, 1, 0.1), (PLANES, RNG.standard_normal((6, 5)), RNG.standard_normal((6, 5)), 2, 0.1)],
+    "layer_norm_backward": [(DY, ROWS, w, *statistics(ROWS, 1), 1, 0.1) for w in (None, FIVE)],
+    "rms_norm": [(ROWS, w, 1, 0.1) for w in (None, FIVE)],
+    "rms_norm_backward": [(DY, ROWS, w, 1 / np.sqrt((ROWS**2).mean(1) + 0.1), 1, 0.1) for w in (None, FIVE)],
+    "batch_norm": [(PLANES, w, b, 0.1) for w, b in ((None, None), (SIX, SIX))] + [(ROWS, FIVE, FIVE, 0.1)],
+    "batch_norm_backward": [(PLANES_DY, PLANES, w, *statistics(PLANES, (0, 2)), 0.1) for w in (None, SIX)],
+    "group_norm": [(PLANES, w, b, 3, 0.1) for w, b in ((None, None), (SIX, SIX))],
+    "group_norm_backward": [(PLANES_DY, PLANES, w, *statistics(GROUPED, 2), 3, 0.1) for w in (None, SIX)],
+    "channel_affine": [(PLANES, SIX, SIX), (ROWS, FIVE, FIVE)],
+}
+
 
 def composite_of(op):
     """The composite as the native type stores it (the class attribute of this name is the decorator that sets it)."""
@@ -78,7 +99,7 @@ def test_the_gradient_of_the_composite(name):
     composite = composite_of(fused_ops()[name])
     for call in CALLS[name]:
         args = arguments(call, tg.float64)
-        which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim == 2]
+        which = [i for i, a in enumerate(args) if isinstance(a, tg.Tensor) and a.dtype == tg.float64 and a.ndim >= 2]
 
         def function(*tensors, composite=composite, args=args, which=which):
             filled = list(args)

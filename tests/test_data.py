@@ -12,6 +12,7 @@ import pytest
 import tilegrad as tg
 from tilegrad.utils.data import (
     BatchSampler,
+    ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
@@ -19,11 +20,13 @@ from tilegrad.utils.data import (
     KFold,
     RandomSampler,
     SequentialSampler,
+    StackDataset,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
     default_collate,
+    default_convert,
     get_worker_info,
     random_split,
     stratified_split,
@@ -80,7 +83,10 @@ def test_datasets():
     assert joined.cumulative_sizes == [3, 5]
     part = Subset(Squares(10), [7, 2])
     assert len(part) == 2 and part[0] == 49 and Subset(part, [1])[0] == 4
-    assert list(Stream(2) + Stream(3)) == [0, 1, 0, 1, 2]
+    assert list(Stream(2) + Stream(3)) == [0, 1, 0, 1, 2] and isinstance(Stream(2) + Stream(3), ChainDataset)
+    stacked = StackDataset(Squares(3), [5, 6, 7])
+    assert len(stacked) == 3 and stacked[2] == (4, 7)
+    assert StackDataset(image=Squares(3), label=[5, 6, 7])[1] == {"image": 1, "label": 6}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +103,18 @@ def test_datasets():
         (lambda: ConcatDataset([]), ValueError, "datasets should not be an empty iterable"),
         (lambda: ConcatDataset([Stream(1)]), TypeError, "does not support IterableDataset"),
         (lambda: ConcatDataset([Squares(2)])[2], IndexError, "index 2 is out of range for a dataset of 2 items"),
+        (lambda: StackDataset(), ValueError, "by position or by keyword, at least one; got 0 and 0"),
+        (lambda: StackDataset([1], [1, 2]), ValueError, r"Size mismatch between datasets: their lengths are \[1, 2\]"),
+        (lambda: list(ChainDataset([[1]])), TypeError, "only supports IterableDataset, got list"),
+        (lambda: DataLoader([1], worker_type="fiber"), ValueError, "'process' or 'thread', got 'fiber'"),
+        (lambda: DataLoader([1], multiprocessing_context="spawn"), ValueError, "only be used with multi-process loading"),
+        (
+            lambda: DataLoader([1], num_workers=1, multiprocessing_context="teleport"),
+            ValueError,
+            r"valid start method in \[.*'spawn'.*\], but got multiprocessing_context='teleport'",
+        ),
+        (lambda: DataLoader([1], num_workers=1, multiprocessing_context=3), TypeError, "valid context object or a string"),
+        (lambda: DataLoader([1], persistent_workers=True), ValueError, "persistent_workers option needs num_workers > 0"),
         (lambda: Dataset()[0], NotImplementedError, "Dataset must define __getitem__"),
         (
             lambda: RandomSampler(Squares(0)),
@@ -241,6 +259,13 @@ def test_default_collate():
     assert isinstance(default_collate([collections.OrderedDict(a=1)] * 2), collections.OrderedDict)
 
 
+def test_default_convert():
+    point = collections.namedtuple("point", "x y")
+    out = default_convert({"a": (np.ones(2), "s", 3), "b": point(np.float32(1), [np.arange(2)])})
+    assert out["a"][0].dtype == tg.float64 and out["a"][1:] == ("s", 3)
+    assert isinstance(out["b"], point) and out["b"].x.item() == 1 and out["b"].y[0].tolist() == [0, 1]
+
+
 # ---- DataLoader
 
 
@@ -315,11 +340,13 @@ def test_workers_keep_the_order(workers):
             return i
 
     plain = batches(DataLoader(Slow(23), batch_size=4, shuffle=True, generator=seed(2)))
-    assert batches(DataLoader(Slow(23), batch_size=4, shuffle=True, generator=seed(2), num_workers=workers)) == plain
-    assert flat(batches(DataLoader(Stream(9), batch_size=2, num_workers=workers))) == list(range(9))
+    for kind in ("process", "thread"):
+        options = {"num_workers": workers, "worker_type": kind}
+        assert batches(DataLoader(Slow(23), batch_size=4, shuffle=True, generator=seed(2), **options)) == plain
+        assert flat(batches(DataLoader(Stream(9), batch_size=2, **options))) == list(range(9))
 
 
-def test_worker_info_init_errors_and_cleanup():
+def test_worker_threads():
     seen = []
     before = threading.active_count()
 
@@ -328,7 +355,9 @@ def test_worker_info_init_errors_and_cleanup():
             info = get_worker_info()
             return info.id * 100 + info.num_workers
 
-    loader = DataLoader(Who(4), batch_size=1, num_workers=2, worker_init_fn=seen.append, prefetch_factor=1)
+    loader = DataLoader(
+        Who(4), batch_size=1, num_workers=2, worker_init_fn=seen.append, prefetch_factor=1, worker_type="thread"
+    )
     assert batches(loader) == [[2], [102], [2], [102]] and sorted(seen) == [0, 1]
     assert get_worker_info() is None
 
@@ -339,9 +368,9 @@ def test_worker_info_init_errors_and_cleanup():
             return i
 
     with pytest.raises(KeyError, match="item three") as caught:
-        list(DataLoader(Broken(8), num_workers=2))
+        list(DataLoader(Broken(8), num_workers=2, worker_type="thread"))
     assert any("DataLoader worker 1" in note for note in getattr(caught.value, "__notes__", ["DataLoader worker 1"]))
-    for _ in DataLoader(Squares(1000), num_workers=2):  # leaving early ends the threads
+    for _ in DataLoader(Squares(1000), num_workers=2, worker_type="thread"):  # leaving early ends the threads
         break
     deadline = time.time() + 5
     while threading.active_count() > before and time.time() < deadline:
@@ -353,7 +382,7 @@ def test_worker_info_init_errors_and_cleanup():
             time.sleep(0.3)
 
     with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0\.01 seconds"):
-        list(DataLoader(Stuck(1), num_workers=1, timeout=0.01))
+        list(DataLoader(Stuck(1), num_workers=1, timeout=0.01, worker_type="thread"))
 
 
 def test_seed_class_of_the_course(tmp_path):

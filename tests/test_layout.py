@@ -103,11 +103,10 @@ def table_rows():
     names = re.findall(r"\bX\((\w+)\)", lists)
     table = (CSRC / "kernels" / "kernel_table.h").read_text()
     names += re.findall(r"\(\*(\w+)\)\(", table)
-    return sorted(set(names) - {"name"})
+    return sorted(n for n in set(names) if n != "name" and not n.endswith("_workspace"))  # a twin: the scratch of its kernel
 
 
 WITHOUT_SPEC = {
-    "matmul_workspace",  # the scratch that matmul asks for
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py
 }  # fmt: skip

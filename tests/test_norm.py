@@ -180,6 +180,45 @@ def test_local_response_norm(size):
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10)
 
 
+# --- threads -----------------------------------------------------------------------------------------------------------
+
+
+def everything(seed):
+    """Every kernel and its gradients, on shapes that are cut into many pieces."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, shape, call in (
+        ("layer_norm", (1500, 320), lambda x, w, b: F.layer_norm(x, (320,), w, b)),
+        ("rms_norm", (1500, 320), lambda x, w, b: F.rms_norm(x, (320,), w, 1e-5) + b),
+        ("batch_norm", (9, 20, 70, 50), lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
+        ("batch_norm, slabs", (40, 3, 50, 50), lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
+        ("batch_norm, columns", (3000, 130), lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
+        ("batch_norm, eval", (9, 20, 70, 50), lambda x, w, b: F.batch_norm(x, b.detach(), w.detach() ** 2, w, b)),
+        ("group_norm", (9, 20, 70, 50), lambda x, w, b: F.group_norm(x, 5, w, b)),
+    ):
+        size = shape[1]
+        x, w, b = (tg.tensor(rng.standard_normal(s), dtype=tg.float32, requires_grad=True) for s in (shape, size, size))
+        y = call(x, w, b)
+        y.backward(tg.tensor(rng.standard_normal(shape), dtype=tg.float32))
+        parts = {"y": y, "dx": x.grad, "dw": w.grad, "db": b.grad}
+        found |= {f"{name} {k}": v.detach().numpy().tobytes() for k, v in parts.items()}
+    return found
+
+
+@pytest.mark.xdist_group("serial")
+def test_the_same_bits_for_any_number_of_threads():
+    before = tg.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            tg.set_num_threads(count)
+            results.append(everything(0))
+    finally:
+        tg.set_num_threads(before)
+    for other in results[1:]:
+        assert [k for k in results[0] if results[0][k] != other[k]] == []
+
+
 # --- errors ------------------------------------------------------------------------------------------------------------
 
 X = tg.ones(2, 4, 3)

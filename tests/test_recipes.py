@@ -51,6 +51,8 @@ def test_every_recipe_describes_itself(name):
         ("softmax-reg", {}),
         ("mlp", {}),
         ("critical-points", {}),
+        ("autoencoder", {}),
+        ("autoencoder", {"denoise": "yes"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()) or "default",
 )

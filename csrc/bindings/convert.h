@@ -97,7 +97,7 @@ template <> struct Convert<ops::Operand> {
   }
 };
 template <> struct Convert<Dims> {
-  static constexpr const char* name = "Sequence[int]";
+  static constexpr const char* name = "int | Sequence[int]";
   static Dims from(P o) {
     Dims dims;
     if (PyIndex_Check(o)) {
@@ -152,11 +152,15 @@ inline P to_python(Array&& a) { return make_tensor(std::move(a)); }
 inline P to_python(bool b) { return PyBool_FromLong(b); }
 inline P to_python(int64_t v) { return PyLong_FromLongLong(v); }
 inline P to_python(const Dims& d) { return dims_tuple(d); }
-inline P to_python(std::tuple<Array, Array>&& pair) {
-  P first = make_tensor(std::move(std::get<0>(pair))), second = make_tensor(std::move(std::get<1>(pair)));
-  P out = first && second ? PyTuple_Pack(2, first, second) : nullptr;
-  Py_XDECREF(first);
-  Py_XDECREF(second);
+template <class... Arrays> P to_python(std::tuple<Arrays...>&& results) {  // of Array: several results
+  P out = PyTuple_New(sizeof...(Arrays));
+  Py_ssize_t i = 0;
+  auto put = [&](Array& a) {
+    P item = out ? make_tensor(std::move(a)) : nullptr;
+    if (item) PyTuple_SET_ITEM(out, i++, item);
+    else Py_CLEAR(out);
+  };
+  std::apply([&](auto&... a) { (put(a), ...); }, results);
   return out;
 }
 template <class R> constexpr const char* result_name() {
@@ -164,6 +168,8 @@ template <class R> constexpr const char* result_name() {
   else if constexpr (std::is_same_v<R, Array>) return "Tensor";
   else if constexpr (std::is_same_v<R, bool>) return "bool";
   else if constexpr (std::is_same_v<R, std::tuple<Array, Array>>) return "tuple[Tensor, Tensor]";
+  else if constexpr (std::is_same_v<R, std::tuple<Array, Array, Array>>) return "tuple[Tensor, Tensor, Tensor]";
+  else if constexpr (std::is_same_v<R, std::tuple<Array, Array, Array, Array>>) return "tuple[Tensor, Tensor, Tensor, Tensor]";
   else return "Any";
 }
 

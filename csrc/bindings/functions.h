@@ -3,11 +3,14 @@
 
 namespace tg::py {
 
+void bind_conv();
 void bind_creation();
 void bind_elementwise();
 void bind_gather();
 void bind_matmul();
+void bind_norm();
 void bind_optimizer();
+void bind_pad();
 void bind_random();
 void bind_reduce();
 void bind_rows();
@@ -15,11 +18,14 @@ void bind_view();
 
 // Registers every op for add_bound().
 inline void bind_functions() {
+  bind_conv();
   bind_creation();
   bind_elementwise();
   bind_gather();
   bind_matmul();
+  bind_norm();
   bind_optimizer();
+  bind_pad();
   bind_random();
   bind_reduce();
   bind_rows();

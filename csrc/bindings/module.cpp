@@ -115,6 +115,8 @@ void add_autograd(pb::module_& m) {
   m.def("from_dlpack", [](pb::handle c) { return own(guarded([&] { return make_tensor(from_dlpack(c.ptr())); })); });
 }
 
+constexpr const char* conv_algorithms[] = {"auto", "precise", "direct"};  // in the order of ConvAlgorithm
+
 void add_process(pb::module_& m) {
   m.def("get_num_threads", [] { return context().threads; });
   m.def("set_num_threads", [](int n) {
@@ -128,6 +130,16 @@ void add_process(pb::module_& m) {
       n = 1;
     }
     context().threads = n;
+  });
+  m.def("get_conv_algorithm", [] { return std::string(conv_algorithms[static_cast<int>(context().conv_algorithm)]); });
+  m.def("set_conv_algorithm", [](const std::string& name) {
+    for (int i = 0; i < 3; ++i) {
+      if (name == conv_algorithms[i]) {
+        context().conv_algorithm = static_cast<ConvAlgorithm>(i);
+        return;
+      }
+    }
+    throw pb::value_error("set_conv_algorithm: expected 'auto', 'precise' or 'direct', got '" + name + "'");
   });
   m.def("available_threads", &available_threads);
   m.def("thread_limits", [] {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/device.h"
+#include "kernels/arguments/conv.h"
 #include "kernels/views.h"
 
 namespace tg {
@@ -11,7 +12,8 @@ struct KernelTable;
 
 struct Context {
   int threads = 1;
-  bool forked = false;               // this process was forked from one that ran kernels: it stays on one thread
+  bool forked = false;  // this process was forked from one that ran kernels: it stays on one thread
+  ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
   const KernelTable* cpu = nullptr;  // the table of the chosen instruction set
 };
 

@@ -1,8 +1,11 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
+#include "kernels/arguments/conv.h"
 #include "kernels/arguments/loss.h"
+#include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
+#include "kernels/arguments/pad.h"
 #include "kernels/arguments/random.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
@@ -26,6 +29,14 @@ struct KernelTable {
   Status (*matmul)(const Launch&, const Matmul&);
   size_t (*matmul_workspace)(const Matmul&, int threads);
 
+  // convolutions: y, the gradient for x, the gradient for w (conv.h)
+  Status (*conv2d)(const Launch&, const Conv2d&);
+  Status (*conv2d_backward_input)(const Launch&, const Conv2d&);
+  Status (*conv2d_backward_weight)(const Launch&, const Conv2d&);
+  size_t (*conv2d_workspace)(const Conv2d&, int threads);
+  size_t (*conv2d_backward_input_workspace)(const Conv2d&, int threads);
+  size_t (*conv2d_backward_weight_workspace)(const Conv2d&, int threads);
+
   // rows
   Status (*softmax)(const Launch&, const Rows& x, const Rows& y);
   Status (*softmax_backward)(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
@@ -39,6 +50,25 @@ struct KernelTable {
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
   Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
   Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
+
+  // normalisation
+  Status (*layer_norm)(const Launch&, const RowNorm&);
+  Status (*layer_norm_backward)(const Launch&, const RowNormBackward&);
+  size_t (*layer_norm_backward_workspace)(const RowNormBackward&);
+  Status (*rms_norm)(const Launch&, const RowNorm&);
+  Status (*rms_norm_backward)(const Launch&, const RowNormBackward&);
+  size_t (*rms_norm_backward_workspace)(const RowNormBackward&);
+  Status (*batch_norm)(const Launch&, const ChannelNorm&);
+  size_t (*batch_norm_workspace)(const ChannelNorm&);
+  Status (*batch_norm_backward)(const Launch&, const ChannelNormBackward&);
+  size_t (*batch_norm_backward_workspace)(const ChannelNormBackward&);
+  Status (*group_norm)(const Launch&, const ChannelNorm&);
+  Status (*group_norm_backward)(const Launch&, const ChannelNormBackward&);
+  size_t (*group_norm_backward_workspace)(const ChannelNormBackward&);
+  Status (*channel_affine)(const Launch&, const ChannelAffine&);
+  // images
+  Status (*pad)(const Launch&, const Pad&, const void* in, void* out);
+  Status (*pad_backward)(const Launch&, const Pad&, const void* dy, void* dx);
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

@@ -43,9 +43,11 @@ from .ops.shape import (
     reshape, split, squeeze, stack, t, tile, transpose, tril, triu, unbind, unflatten, unsqueeze, vstack,
 )  # fmt: skip
 from .ops.softmax import log_softmax, softmax
+from .ops.conv import conv2d
 from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._print import set_printoptions
+from ._process import get_conv_algorithm, set_conv_algorithm
 from ._process import (
     composites_used, empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit,
     set_num_threads,
@@ -78,11 +80,28 @@ def equal(x, y) -> _builtins.bool:
     return x.equal(y)
 
 
+_SUBMODULES = {
+    "bench",
+    "cli",
+    "course",
+    "datasets",
+    "io",
+    "losses",
+    "models",
+    "nn",
+    "optim",
+    "reference",
+    "testing",
+    "transforms",
+    "utils",
+}
+
+
 def __getattr__(name: str):
     """Submodules and the typed constructors of old PyTorch code, loaded when first used."""
     import importlib
 
-    if name in {"nn", "optim", "utils", "datasets", "io", "testing", "course", "reference", "bench", "cli", "transforms"}:
+    if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in {"distributions", "func"}:
         return importlib.import_module(f"{__name__}.{name}")

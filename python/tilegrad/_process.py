@@ -43,6 +43,23 @@ def set_num_threads(threads: int) -> None:
     _core.set_num_threads(threads)
 
 
+def get_conv_algorithm() -> str:
+    """Which algorithms convolutions may choose from: "auto", "precise" or "direct"."""
+    return _core.get_conv_algorithm()
+
+
+def set_conv_algorithm(algorithm: str) -> None:
+    """Sets which algorithms convolutions may choose from.
+
+    "auto" (the default) takes the fastest one for the shape; "precise" leaves out Winograd's F(4x4, 3x3), whose rounding
+    errors are several times those of a plain sum; "direct" only ever sums the products themselves.
+
+    Raises:
+        ValueError: another name.
+    """
+    _core.set_conv_algorithm(algorithm)
+
+
 def memory_stats() -> dict[str, int]:
     """live_bytes, peak_bytes, cached_bytes, allocations, reused and limit_bytes of the CPU pool."""
     return _core.memory_stats()

@@ -35,6 +35,14 @@ extern Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&
 Status matmul(const Launch&, const Matmul&);
 size_t matmul_workspace(const Matmul&, int threads);
 
+// conv2d/conv2d.cpp
+Status conv2d(const Launch&, const Conv2d&);
+Status conv2d_backward_input(const Launch&, const Conv2d&);
+Status conv2d_backward_weight(const Launch&, const Conv2d&);
+size_t conv2d_workspace(const Conv2d&, int threads);
+size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
+size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
+
 // softmax.cpp
 Status softmax(const Launch&, const Rows& x, const Rows& y);
 Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
@@ -44,6 +52,22 @@ Status log_softmax_backward(const Launch&, const Rows& y, const Rows& dy, const 
 // loss.cpp
 Status cross_entropy(const Launch&, const CrossEntropy&);
 Status cross_entropy_backward(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
+
+// norm/
+Status layer_norm(const Launch&, const RowNorm&);
+Status layer_norm_backward(const Launch&, const RowNormBackward&);
+size_t layer_norm_backward_workspace(const RowNormBackward&);
+Status rms_norm(const Launch&, const RowNorm&);
+Status rms_norm_backward(const Launch&, const RowNormBackward&);
+size_t rms_norm_backward_workspace(const RowNormBackward&);
+Status batch_norm(const Launch&, const ChannelNorm&);
+size_t batch_norm_workspace(const ChannelNorm&);
+Status batch_norm_backward(const Launch&, const ChannelNormBackward&);
+size_t batch_norm_backward_workspace(const ChannelNormBackward&);
+Status group_norm(const Launch&, const ChannelNorm&);
+Status group_norm_backward(const Launch&, const ChannelNormBackward&);
+size_t group_norm_backward_workspace(const ChannelNormBackward&);
+Status channel_affine(const Launch&, const ChannelAffine&);
 
 // gather.cpp
 Status index_select(const Launch&, const Indexed&);
@@ -58,6 +82,10 @@ Status randint(const Launch&, const Random&, const Strided<1>& out, int64_t low,
 // optimizer.cpp
 Status sgd(const Launch&, const ParameterList&, const SgdStep&);
 Status adam(const Launch&, const ParameterList&, const AdamStep&);
+
+// pad.cpp
+Status pad(const Launch&, const Pad&, const void* in, void* out);
+Status pad_backward(const Launch&, const Pad&, const void* dy, void* dx);
 
 // probe.cpp
 int64_t fma_loop(int64_t iterations);

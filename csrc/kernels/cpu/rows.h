@@ -1,6 +1,7 @@
 // Walking along one row in registers, for the kernels whose every output needs its whole row (softmax, losses, norms).
 #pragma once
 #include "kernels/cpu/simd_math.h"
+#include "kernels/views.h"
 
 namespace tg::TG_ISA {
 

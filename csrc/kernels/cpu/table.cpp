@@ -34,12 +34,34 @@ static KernelTable make_table() {
     t.copy = copy;
     take(t.reduce, reduce_rows);
 
+    t.conv2d = conv2d;
+    t.conv2d_backward_input = conv2d_backward_input;
+    t.conv2d_backward_weight = conv2d_backward_weight;
+    t.conv2d_workspace = conv2d_workspace;
+    t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
+    t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
+
     t.softmax = softmax;
     t.softmax_backward = softmax_backward;
     t.log_softmax = log_softmax;
     t.log_softmax_backward = log_softmax_backward;
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
+
+    t.layer_norm = layer_norm;
+    t.layer_norm_backward = layer_norm_backward;
+    t.layer_norm_backward_workspace = layer_norm_backward_workspace;
+    t.rms_norm = rms_norm;
+    t.rms_norm_backward = rms_norm_backward;
+    t.rms_norm_backward_workspace = rms_norm_backward_workspace;
+    t.batch_norm = batch_norm;
+    t.batch_norm_workspace = batch_norm_workspace;
+    t.batch_norm_backward = batch_norm_backward;
+    t.batch_norm_backward_workspace = batch_norm_backward_workspace;
+    t.group_norm = group_norm;
+    t.group_norm_backward = group_norm_backward;
+    t.group_norm_backward_workspace = group_norm_backward_workspace;
+    t.channel_affine = channel_affine;
 
     t.uniform = uniform;
     t.normal = normal;
@@ -56,6 +78,9 @@ static KernelTable make_table() {
     t.index_select = index_select;
     t.index_add = index_add;
     t.index_copy = index_copy;
+
+    t.pad = pad;
+    t.pad_backward = pad_backward;
   }
   return t;
 }

@@ -11,11 +11,15 @@ from .module import Module
 from .modules.activation import *  # noqa: F403
 from .modules.attention import *  # noqa: F403
 from .modules.container import *  # noqa: F403
+from .modules.conv import *  # noqa: F403
 from .modules.dropout import *  # noqa: F403
 from .modules.embedding import *  # noqa: F403
 from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
 from .modules.norm import *  # noqa: F403
+from .modules.padding import *  # noqa: F403
+from .modules.rnn import *  # noqa: F403
+from .modules.rnn_cells import *  # noqa: F403
 from .modules.transformer import *  # noqa: F403
 from .parameter import Buffer, Parameter
 

@@ -37,6 +37,7 @@ from .functions.activation import (
     threshold,
 )
 from .functions.attention import attention, scaled_dot_product_attention
+from .functions.conv import conv2d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
@@ -71,6 +72,7 @@ from .functions.norm import (
     local_response_norm,
     rms_norm,
 )
+from .functions.pad import pad
 
 __all__ = [
     "alpha_dropout",
@@ -80,6 +82,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -116,6 +119,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "prelu",
     "relu",

@@ -6,6 +6,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import (
     attention,
+    conv,
     creation,
     elementwise,
     embedding,
@@ -13,13 +14,16 @@ from . import (
     loss,
     matmul,
     norm,
+    pad,
     reduce,
+    rnn,
     shape,
     softmax,
 )
 
 __all__ = [
     "attention",
+    "conv",
     "creation",
     "elementwise",
     "embedding",
@@ -27,11 +31,14 @@ __all__ = [
     "loss",
     "matmul",
     "norm",
+    "pad",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
 _FAMILIES = (
+    conv,
     elementwise,
     reduce,
     shape,
@@ -43,6 +50,8 @@ _FAMILIES = (
     creation,
     attention,
     embedding,
+    pad,
+    rnn,
 )
 
 

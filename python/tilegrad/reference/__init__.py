@@ -3,6 +3,30 @@
 One file per family. These functions are the yardstick of the tests and of `tilegrad verify`.
 """
 
-from tilegrad.reference import compare, elementwise, index, loss, matmul, random, reduce, shape, softmax
+from tilegrad.reference import (
+    compare,
+    conv,
+    elementwise,
+    index,
+    loss,
+    matmul,
+    norm,
+    random,
+    reduce,
+    shape,
+    softmax,
+)
 
-__all__ = ["compare", "elementwise", "index", "loss", "matmul", "random", "reduce", "shape", "softmax"]
+__all__ = [
+    "compare",
+    "conv",
+    "elementwise",
+    "index",
+    "loss",
+    "matmul",
+    "norm",
+    "random",
+    "reduce",
+    "shape",
+    "softmax",
+]

@@ -102,7 +102,7 @@ class Loop:
                         self.save()
                         raise Interrupted(self._signal)
                     self._save_sometimes()
-                self._end_epoch()
+                self._end_epoch(progress)
 
     def _start_epoch(self) -> Iterator[Any]:
         """The batches of the epoch still to be used; after a resume, in the state the checkpoint describes."""
@@ -148,13 +148,19 @@ class Loop:
         if abs(loss) > self.recipe.divergence * (1 + abs(self.first_loss)):
             raise Diverged(f"diverged: the loss grew from {self.first_loss:.4g} to {loss:.4g} {where}")
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, progress: Progress) -> None:
         recipe = self.recipe
         self._set_training(False)
         self.metrics = {name: number(value) for name, value in recipe.evaluate().items()}
         self.epoch, self.batch = self.epoch + 1, 0
         if self.metrics:
             self._log(self.metrics)
+        before = random_state(recipe)  # showing samples must not change the training
+        lines = recipe.sample()
+        set_random_state(recipe, before)
+        if lines:
+            progress.say(lines)
+            self.folder.append_samples(self.epoch, lines)
         if recipe.best:
             name, direction = recipe.best
             value = self.metrics[name]

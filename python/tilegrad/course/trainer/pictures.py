@@ -53,6 +53,22 @@ def new_figure(width: float = 6.0, height: float = 4.0) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
+def save_images(images: Any, file: Path, columns: int = 8, scale: int = 6) -> None:
+    """A grid of images (N, H, W) or (N, H, W, 3) with values in 0..1 as one PNG; each pixel becomes scale x scale."""
+    import numpy as np
+    from matplotlib.image import imsave
+
+    images = np.clip(np.asarray(images, dtype=np.float64), 0, 1)
+    images = images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=3)
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    grid = np.ones((rows, height + 1, columns, width + 1, 3))  # a white line below and right of each
+    for i in range(count):
+        grid[i // columns, :height, i % columns, :width] = images[i]
+    grid = grid.reshape(rows * (height + 1), columns * (width + 1), 3)
+    imsave(file, grid.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
 def draw_curves(recipe: Recipe, file: Path) -> None:
     """curves.png: the loss over updates, and every other metric over updates beside it."""
     names = list(dict.fromkeys(key for row in recipe.history for key in row if key not in ("epoch", "update", "loss")))

@@ -40,6 +40,14 @@ class Progress:
         else:
             self.output.say(f"  {where}  update {updates}{self._of_total(updates, now)}  {text}")
 
+    def say(self, lines: list[str]) -> None:
+        """Lines that stay: a generated text, say."""
+        for line in lines:
+            if self._bar:
+                self._bar.console.print(line, markup=False, highlight=False)
+            else:
+                self.output.say(f"  | {line}")
+
     def close(self, updates: int) -> None:
         """Stop the bar where it is; the caller prints what comes after."""
         if self._bar:

@@ -236,6 +236,10 @@ class Recipe:
         """Metrics shown and logged after every epoch."""
         return {}
 
+    def sample(self) -> list[str]:
+        """Lines shown, and kept in samples.txt, after every epoch: what the model says by now. Random draws are its own."""
+        return []
+
     def finish(self) -> dict[str, float]:
         """Metrics of the finished model, after the best epoch (if ``best`` is set) was loaded."""
         return self.evaluate()

@@ -2,6 +2,7 @@
 
 config.json             recipe, options, seed, device: enough to start the same run again
 metrics.jsonl           one row per logged update and per evaluation; no clock in it, so `diff` compares two runs
+samples.txt             what a generating model said after each epoch
 checkpoint.safetensors  model, optimiser, random states and position, replaced atomically
 summary.json            metrics, checks, seconds, seed, versions: written when the run ends
 curves.png, events.out.tfevents.*   pictures for people and for TensorBoard
@@ -107,6 +108,11 @@ class RunFolder:
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add one row; a number JSON cannot hold (nan, inf) is written as null."""
         self._metrics.write(json.dumps({key: value if isfinite(value) else None for key, value in row.items()}) + "\n")
+
+    def append_samples(self, epoch: int, lines: list[str]) -> None:
+        """Add what the model said after ``epoch`` epochs to samples.txt."""
+        with open(self.path / "samples.txt", "a", encoding="utf-8") as stream:
+            stream.write(f"--- epoch {epoch}\n" + "".join(line + "\n" for line in lines))
 
     def sync_metrics(self) -> None:
         """Put the rows on disk before the checkpoint that counts on them."""

@@ -120,13 +120,11 @@ def batch_norm(
     count = input.numel() // channels if channels else 0
     if count == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(input.shape)}")
-    out, mean, rstd = batch_norm_op(input, weight, bias, eps)
+    out, mean, _, var = batch_norm_op(input, weight, bias, eps)
     if running_mean is not None or running_var is not None:
         with tg.no_grad():
-            _update(running_mean, mean, momentum)
-            if running_var is not None:
-                var = 1.0 / (rstd * rstd) - eps
-                _update(running_var, var * (count / (count - 1)), momentum)
+            _update(running_mean, mean.detach(), momentum)
+            _update(running_var, var.detach() * (count / max(1, count - 1)), momentum)
     return out
 
 

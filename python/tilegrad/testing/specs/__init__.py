@@ -6,6 +6,7 @@ import importlib
 from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpec, Sample
 
 FAMILIES = (
+    "conv",
     "elementwise",
     "arithmetic",
     "compare",
@@ -15,8 +16,10 @@ FAMILIES = (
     "matmul",
     "softmax",
     "loss",
+    "norm",
     "random",
     "creation",
+    "pad",
     "attention",
 )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .collate import default_collate
-from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
+from .collate import default_collate, default_convert
+from .dataset import ChainDataset, ConcatDataset, Dataset, IterableDataset, StackDataset, Subset, TensorDataset
 from .loader import DataLoader
 from .sampler import (
     BatchSampler,
@@ -14,10 +14,11 @@ from .sampler import (
     WeightedRandomSampler,
 )
 from .split import KFold, random_split, stratified_split
-from .worker import get_worker_info
+from .worker import WorkerInfo, get_worker_info
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -26,11 +27,14 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "WorkerInfo",
     "default_collate",
+    "default_convert",
     "get_worker_info",
     "random_split",
     "stratified_split",

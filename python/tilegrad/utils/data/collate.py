@@ -61,6 +61,19 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
+def default_convert(item: Any) -> Any:
+    """A single item without auto-batching: NumPy arrays become tensors, inside dicts, tuples and lists too; the rest stays."""
+    if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind not in "SUOV":
+        return tg.from_numpy(np.asarray(item))
+    if isinstance(item, Mapping):
+        converted = {key: default_convert(value) for key, value in item.items()}
+        return converted if type(item) is dict else _rebuilt(item, converted)
+    if isinstance(item, (tuple, list)):
+        fields = [default_convert(value) for value in item]
+        return type(item)(*fields) if hasattr(item, "_fields") else type(item)(fields)
+    return item
+
+
 def _same_shapes(shapes: list[tuple[int, ...]]) -> None:
     for i, shape in enumerate(shapes):
         if shape != shapes[0]:

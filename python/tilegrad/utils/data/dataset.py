@@ -42,15 +42,20 @@ class IterableDataset(Dataset[T]):
         raise NotImplementedError(f"{type(self).__name__} must define __iter__(self)")
 
     def __add__(self, other: Dataset) -> Any:
-        return _Chain([self, other])
+        return ChainDataset([self, other])
 
 
-class _Chain(IterableDataset[T]):
-    def __init__(self, datasets: Sequence[Any]) -> None:
-        self.datasets = datasets
+class ChainDataset(IterableDataset[T]):
+    """Several streams one after the other. Raises TypeError for a dataset that is not an IterableDataset, when iterated."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
 
     def __iter__(self) -> Iterator[T]:
-        return itertools.chain.from_iterable(self.datasets)
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(f"ChainDataset only supports IterableDataset, got {type(dataset).__name__}")
+            yield from dataset
 
     def __len__(self) -> int:
         return sum(len(d) for d in self.datasets)
@@ -142,3 +147,31 @@ class ConcatDataset(Dataset[T]):
         part = bisect.bisect_right(self.cumulative_sizes, index)
         start = self.cumulative_sizes[part - 1] if part else 0
         return self.datasets[part][index - start]
+
+
+class StackDataset(Dataset[Any]):
+    """Item i is (a[i], b[i], ...), or a dict of them when the datasets are given by keyword; all of the same length.
+
+    Raises ValueError when there are none, when both ways are mixed, or when the lengths differ.
+    """
+
+    datasets: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError(
+                f"StackDataset takes datasets either by position or by keyword, at least one; got {len(args)} and {len(kwargs)}"
+            )
+        self.datasets = args or kwargs
+        lengths = [len(d) for d in (args or kwargs.values())]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"Size mismatch between datasets: their lengths are {lengths}")
+        self._length = lengths[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self._length

@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .collate import default_collate
-from .dataset import Dataset, IterableDataset
-from .sampler import BatchSampler, RandomSampler, SequentialSampler
-from .worker import ordered_batches
+from .collate import default_collate, default_convert
+from .dataset import IterableDataset
+from .fetch import Fetcher
+from .process_workers import ProcessIterator, context_of
+from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
+from .threads import ordered_batches
 
 
 class _Forever:
@@ -31,16 +33,28 @@ class DataLoader:
         batch_size: items per batch; None yields single items, not collated (arrays become tensors).
         shuffle: a new random order every epoch. The order is decided by `generator`, or by the default generator.
         sampler: the order, instead of shuffle. batch_sampler: yields lists of indexes; replaces batch_size, shuffle,
-        sampler
-            and drop_last.
-        num_workers: 0 loads in the calling thread; n > 0 uses n threads (not processes, see worker.py). The order of
-        the
-            batches is the same for every n.
-        collate_fn: turns a list of items into a batch; default_collate by default.
+            sampler and drop_last.
+        num_workers: 0 loads in the calling thread; n > 0 uses n worker processes. The batches come in the same order for
+            every n.
+        collate_fn: turns a list of items into a batch, in the worker; default_collate by default.
         drop_last: leave out a last batch that is not full.
-        timeout: seconds to wait for a worker, 0 for no limit. prefetch_factor: batches each worker prepares ahead (2).
-        worker_init_fn: called as f(worker id) in every worker.
-        pin_memory, pin_memory_device, multiprocessing_context, persistent_workers, in_order: accepted and ignored.
+        timeout: seconds to wait for a batch of the workers, 0 for no limit.
+        worker_init_fn: called as f(worker id) in every worker when it starts.
+        multiprocessing_context: 'fork', 'spawn', 'forkserver' or a multiprocessing context; default: that of Python.
+        generator: decides the order of shuffle=True and the seeds of the workers.
+        prefetch_factor: batches each worker prepares ahead (2; at most 32 are under way).
+        persistent_workers: keep the processes and their copy of the dataset from epoch to epoch.
+        in_order: False yields batches as they become ready.
+        worker_type: 'process', or 'thread' for threads of this process, which share the dataset (not in PyTorch).
+        pin_memory, pin_memory_device: accepted; there is nothing to pin without a GPU.
+
+    Random numbers in workers: tilegrad's default generator, `random` and `numpy.random` are seeded before every batch from the
+    epoch's seed and the batch's number, so augmented batches are the same for every n > 0. With a worker_init_fn, and for
+    streams, they are seeded once per worker and epoch (base seed + worker id, `get_worker_info().seed`), as in PyTorch.
+
+    An exception in a worker is raised here in its own class, with the worker's traceback; a worker that dies raises
+    RuntimeError with its exit code or signal. With 'spawn' or 'forkserver' the dataset is pickled, so its class must be
+    importable. Kernels in a worker use one thread.
 
     With the default collate_fn, a dataset with `get_batch` (TensorDataset, the bundled datasets) gathers a whole
     batch at once, with the same result.
@@ -69,6 +83,7 @@ class DataLoader:
         persistent_workers: bool = False,
         pin_memory_device: str = "",
         in_order: bool = True,
+        worker_type: str = "process",
     ) -> None:
         if num_workers < 0:
             raise ValueError(
@@ -89,8 +104,16 @@ class DataLoader:
             persistent_workers,
         )
         self.worker_init_fn, self.generator, self.in_order = worker_init_fn, generator, in_order
-        self.prefetch_factor = prefetch_factor
+        self.prefetch_factor, self.worker_type = prefetch_factor, worker_type
+        if worker_type not in ("process", "thread"):
+            raise ValueError(f"worker_type should be 'process' or 'thread', got {worker_type!r}")
+        if multiprocessing_context is not None and (num_workers == 0 or worker_type == "thread"):
+            raise ValueError(
+                "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
+                f"but got num_workers={num_workers} and worker_type={worker_type!r}"
+            )
         self.multiprocessing_context = multiprocessing_context
+        self._context = context_of(multiprocessing_context)
         self._is_stream = isinstance(dataset, IterableDataset)
         if self._is_stream:
             self._refuse_for_stream(shuffle, sampler, batch_sampler)
@@ -111,10 +134,17 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler, self.batch_sampler = sampler, batch_sampler
-        self._default_collate = collate_fn is None
-        if collate_fn is None:
-            collate_fn = default_collate if batch_sampler is not None else _convert
-        self.collate_fn = collate_fn
+        self.collate_fn = collate_fn or (default_collate if batch_sampler is not None else default_convert)
+        self._fetcher = Fetcher(
+            dataset,
+            self.collate_fn,
+            batched=batch_sampler is not None,
+            fast=collate_fn is None,
+            stream=self._is_stream,
+            batch_size=batch_size,
+            drop_last=drop_last,
+        )
+        self._iterator: ProcessIterator | None = None  # of persistent workers
 
     @staticmethod
     def _refuse_for_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
@@ -142,47 +172,38 @@ class DataLoader:
         return self._counted(batches) if self._is_stream and hasattr(self.dataset, "__len__") else batches
 
     def _batches(self) -> Iterator[Any]:
+        seed = draw_seed(self.generator)  # always, so that the stream of the generator does not depend on num_workers
+        indexes = iter(self._index_source())
         if self.num_workers == 0:
-            if self._is_stream:
-                return self._stream_batches()
-            return (self._load(index) for index in self._index_source())
-        if self._is_stream:
-            make_batches = lambda worker: self._stream_batches()  # noqa: E731
-        else:
-            order = list(self._index_source())  # drawn here, once, so that it does not depend on the workers
-            make_batches = lambda worker: (self._load(i) for i in order[worker :: self.num_workers])  # noqa: E731
-        return ordered_batches(
-            self.dataset,
+            return self._fetcher.batches() if self._is_stream else map(self._fetcher.load, indexes)
+        prefetch = 2 if self.prefetch_factor is None else self.prefetch_factor
+        if self.worker_type == "thread":
+            return self._thread_batches(seed, indexes, prefetch)
+        if self._iterator is not None and self._iterator.alive:
+            self._iterator.restart(seed, indexes)
+            return self._iterator
+        iterator = ProcessIterator(
+            self._fetcher,
             self.num_workers,
-            2 if self.prefetch_factor is None else self.prefetch_factor,
-            self.timeout,
-            make_batches,
-            self.worker_init_fn,
-            self.generator,
+            context=self._context,
+            prefetch=prefetch,
+            timeout=self.timeout,
+            in_order=self.in_order,
+            worker_init_fn=self.worker_init_fn,
+            seed=seed,
+            indexes=indexes,
         )
+        if self.persistent_workers:
+            self._iterator = iterator
+        return iterator
 
-    def _load(self, index: Any) -> Any:
-        """The batch (or the single item, when auto-batching is off) at `index`."""
-        if self.batch_sampler is None:
-            return self.collate_fn(self.dataset[index])
-        if self._default_collate:
-            get_batch = getattr(self.dataset, "get_batch", None)
-            batch = None if get_batch is None else get_batch(index)
-            if batch is not None:
-                return batch
-        if hasattr(self.dataset, "__getitems__"):
-            return self.collate_fn(self.dataset.__getitems__(index))
-        return self.collate_fn([self.dataset[i] for i in index])
-
-    def _stream_batches(self) -> Iterator[Any]:
-        stream = iter(self.dataset)
-        if self.batch_size is None:
-            yield from map(self.collate_fn, stream)
-            return
-        while items := list(itertools.islice(stream, self.batch_size)):
-            if len(items) < self.batch_size and self.drop_last:
-                return
-            yield self.collate_fn(items)
+    def _thread_batches(self, seed: int, indexes: Iterator[Any], prefetch: int) -> Iterator[Any]:
+        if self._is_stream:
+            make_batches = lambda worker: self._fetcher.batches()  # noqa: E731
+        else:
+            order = list(indexes)
+            make_batches = lambda worker: map(self._fetcher.load, order[worker :: self.num_workers])  # noqa: E731
+        return ordered_batches(self.dataset, self.num_workers, prefetch, self.timeout, make_batches, self.worker_init_fn, seed)
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Warns, as PyTorch does, when a stream yields more than its len promised."""
@@ -195,22 +216,3 @@ class DataLoader:
                     stacklevel=2,
                 )
             yield batch
-
-
-def _convert(item: Any) -> Any:
-    """Single items without auto-batching: NumPy arrays become tensors, the rest stays as it is."""
-    import numpy as np
-
-    import tilegrad as tg
-
-    if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind not in "SUOV":
-        return tg.from_numpy(np.asarray(item))
-    if isinstance(item, dict):
-        return {key: _convert(value) for key, value in item.items()}
-    if isinstance(item, (tuple, list)):
-        fields = [_convert(value) for value in item]
-        return type(item)(*fields) if hasattr(item, "_fields") else type(item)(fields)
-    return item
-
-
-__all__ = ["DataLoader", "Dataset"]

@@ -1,28 +1,15 @@
-"""The DataLoader's worker threads.
-
-PyTorch's workers are processes. A forked process inherits OpenMP's locks but not its threads, and may hang in the first
-parallel kernel, so tilegrad uses threads: NumPy, image decoding and file reading release the interpreter lock,
-nothing is copied between processes, and the dataset is one shared object. Python-only work gains nothing.
-
-Worker w prepares batches w, w + n, w + 2n, ...; the main thread takes them in that order, so the order of the batches
-does not depend on timing. Random numbers that items draw from a *shared* generator do; draw them from a generator of
-the worker, seeded from `get_worker_info().seed`, or from the index.
-"""
+"""What a DataLoader worker knows about itself."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from .sampler import draw_seed
 
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """Which worker this thread is: id of num_workers, its seed (base seed + id) and the dataset."""
+    """Which worker this is: id of num_workers, its seed (base seed + id) and its copy of the dataset."""
 
     id: int
     num_workers: int
@@ -30,86 +17,19 @@ class WorkerInfo:
     dataset: Any
 
 
-_local = threading.local()
+_local = threading.local()  # worker threads
+_process: WorkerInfo | None = None  # worker processes: all of their threads
 
 
 def get_worker_info() -> WorkerInfo | None:
-    """The WorkerInfo of this thread inside a DataLoader worker, None in the main thread."""
-    return getattr(_local, "info", None)
+    """The WorkerInfo inside a DataLoader worker, None elsewhere."""
+    return getattr(_local, "info", None) or _process
 
 
-_END = object()  # a worker has no more batches
+def set_thread_info(info: WorkerInfo) -> None:
+    _local.info = info
 
 
-class _Failure:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-def ordered_batches(
-    dataset: Any,
-    num_workers: int,
-    prefetch: int,
-    timeout: float,
-    make_batches: Callable[[int], Iterator[Any]],
-    worker_init_fn: Callable[[int], Any] | None,
-    generator: Any,
-) -> Iterator[Any]:
-    """Round robin over the workers' batches; make_batches(w) is the lazy stream of worker w, run in its thread."""
-    stop = threading.Event()
-    seed = draw_seed(generator)
-    results = [queue.Queue(maxsize=prefetch) for _ in range(num_workers)]  # type: list[queue.Queue]
-
-    def put(results_of_worker: queue.Queue, item: Any) -> bool:
-        while not stop.is_set():
-            try:
-                results_of_worker.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work(worker: int) -> None:
-        _local.info = WorkerInfo(worker, num_workers, seed + worker, dataset)
-        try:
-            if worker_init_fn is not None:
-                worker_init_fn(worker)
-            for batch in make_batches(worker):
-                if not put(results[worker], batch):
-                    return
-            put(results[worker], _END)
-        except BaseException as error:
-            put(results[worker], _Failure(error))
-
-    threads = [threading.Thread(target=work, args=(w,), name=f"tilegrad-loader-{w}", daemon=True) for w in range(num_workers)]
-    for thread in threads:
-        thread.start()
-    active = list(range(num_workers))
-    try:
-        position = 0
-        while active:
-            worker = active[position % len(active)]
-            item = _take(results[worker], timeout)
-            if item is _END:
-                position = active.index(worker)
-                active.remove(worker)
-                if active:
-                    position %= len(active)
-                continue
-            if isinstance(item, _Failure):
-                if hasattr(item.error, "add_note"):
-                    item.error.add_note(f"raised in DataLoader worker {worker}")
-                raise item.error
-            yield item
-            position = (position + 1) % len(active)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(timeout=5)
-
-
-def _take(results: queue.Queue, timeout: float) -> Any:
-    try:
-        return results.get(timeout=timeout if timeout > 0 else None)
-    except queue.Empty:
-        raise RuntimeError(f"DataLoader timed out after {timeout} seconds") from None
+def set_process_info(info: WorkerInfo) -> None:
+    global _process
+    _process = info

@@ -1,0 +1,234 @@
+// batch_norm over the channels of x (N, C, L), forward and backward, and channel_affine.
+//
+//   batch_norm            n = N L elements a channel;  mean = sum x / n,  variance = sum (x - mean)^2 / n
+//                         rstd = 1 / sqrt(variance + eps)
+//                         y = (x - mean) rstd weight + bias
+//   batch_norm_backward   dbias = sum dy,   dweight = rstd sum dy (x - mean)
+//                         dx = weight rstd (dy - dbias / n - (x - mean) rstd dweight / n)
+//   channel_affine        y = x scale + shift
+//
+// How the work is cut: channels.h. With one slab of samples a block's statistics and its result are computed while it is in the
+// cache; with more, statistics of all slabs come first and are joined in slab order, then the results. While a plane is summed
+// the next sample's is fetched: planes of one channel are far apart, and the processor does not foresee the jump.
+//
+// Cost: forward one read and one write an element (two reads with several slabs), backward two and one (four). Memory sets the
+// pace.
+//
+// Numerics: two passes for the variance of a slab, joined by the formula of Chan, Golub and LeVeque (1979), so that a mean far
+// from zero costs no digits. Planes are summed in float32 (double for double), what comes after them in double.
+#include "kernels/arguments/norm.h"
+#include "kernels/cpu/norm/channels.h"
+
+namespace tg::TG_ISA {
+
+template <class T> static T number_at(const void* values, int64_t i, T otherwise) {
+  return values ? static_cast<const T*>(values)[i] : otherwise;
+}
+
+// Mean and sum of squared deviations of every channel of a block.
+template <class S, bool columns>
+static void statistics_of_block(const S* x, const Blocking& k, const Block& b, double* mean, double* squares) {
+  using T = Compute<S>;
+  const int64_t ahead = k.channels * k.length;
+  const double n = double(b.end - b.begin) * double(k.length);
+  double totals[1][max_columns];
+  sum_block<T, columns, 1>(k, b, totals, [&](int64_t offset, int64_t, int64_t count, Vec<T>* out) TG_INLINE_LAMBDA {
+    __builtin_prefetch(x + offset + ahead);
+    out[0] = Vec<T>::load(x + offset, count);
+  });
+  for (int64_t c = 0; c < b.channels; ++c) mean[c] = totals[0][c] / n;
+  const PerChannel<T, columns> centre(b, k.length, [&](int64_t c) { return T(mean[c - b.first]); });
+  const T beyond = centre.beyond();
+  sum_block<T, columns, 1>(k, b, totals, [&](int64_t offset, int64_t j, int64_t count, Vec<T>* out) TG_INLINE_LAMBDA {
+    const Vec<T> d = Vec<T>::load(x + offset, count, beyond) - centre(j, count);
+    out[0] = d * d;
+  });
+  for (int64_t c = 0; c < b.channels; ++c) {
+    const double rounding = mean[c] - double(T(mean[c]));  // the deviations were from the rounded mean
+    squares[c] = totals[0][c] - n * rounding * rounding;
+  }
+}
+
+template <class S, bool columns> static void normalise_block(const ChannelNorm& a, const Blocking& k, const Block& b) {
+  using T = Compute<S>;
+  const S* const x = static_cast<const S*>(a.x);
+  S* const y = static_cast<S*>(a.y);
+  const PerChannel<T, columns> mean(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.mean)[c]; });
+  const PerChannel<T, columns> scale(
+      b, k.length, [&](int64_t c) { return static_cast<const T*>(a.rstd)[c] * number_at<T>(a.weight, c, 1); });
+  const PerChannel<T, columns> shift(b, k.length, [&](int64_t c) { return number_at<T>(a.bias, c, 0); });
+  for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
+    fma(Vec<T>::load(x + offset, count) - mean(j, count), scale(j, count), shift(j, count)).store(y + offset, count);
+  });
+}
+
+template <class T> static void keep_statistics(const ChannelNorm& a, int64_t c, double mean, double squares) {
+  const double variance = squares / (double(a.batch) * double(a.length));
+  static_cast<T*>(a.mean)[c] = T(mean);
+  static_cast<T*>(a.variance)[c] = T(variance);
+  static_cast<T*>(a.rstd)[c] = T(1 / __builtin_sqrt(variance + a.eps));
+}
+
+template <class S, bool columns> static void batch_norm_of(const Launch& launch, const ChannelNorm& a, const Blocking& k) {
+  using T = Compute<S>;
+  const S* const x = static_cast<const S*>(a.x);
+  double* const kept = static_cast<double*>(launch.workspace);  // (channels, slabs, 2): mean and squares
+  parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const Block b = k.block(unit);
+      double mean[max_columns], squares[max_columns];
+      mean[0] = squares[0] = 0;  // a block is never empty, but the compiler cannot know
+      statistics_of_block<S, columns>(x, k, b, mean, squares);
+      for (int64_t c = 0; c < b.channels; ++c) {
+        if (k.slabs == 1) {
+          keep_statistics<T>(a, b.first + c, mean[c], squares[c]);
+        } else {
+          double* const out = kept + 2 * ((b.first + c) * k.slabs + unit % k.slabs);
+          out[0] = mean[c], out[1] = squares[c];
+        }
+      }
+      if (k.slabs == 1) normalise_block<S, columns>(a, k, b);
+    }
+  });
+  if (k.slabs == 1) return;
+  for (int64_t c = 0; c < k.channels; ++c) {
+    double mean = 0, squares = 0, n = 0;
+    for (int64_t s = 0; s < k.slabs; ++s) {
+      const double* const slab = kept + 2 * (c * k.slabs + s);
+      const int64_t left = k.batch - s * k.slab_samples;
+      const double m = double(left < k.slab_samples ? left : k.slab_samples) * double(k.length);
+      const double apart = slab[0] - mean, joined = n + m;
+      mean += apart * (m / joined);
+      squares += slab[1] + apart * apart * (n * m / joined);
+      n = joined;
+    }
+    keep_statistics<T>(a, c, mean, squares);
+  }
+  parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) normalise_block<S, columns>(a, k, k.block(unit));
+  });
+}
+
+// --- backward ---------------------------------------------------------------------------------------------------------
+// sums[0] = sum dy, sums[1] = sum dy (x - mean) of every channel of a block.
+template <class S, bool columns>
+static void gradient_sums(const ChannelNormBackward& a, const Blocking& k, const Block& b, double (&sums)[2][max_columns]) {
+  using T = Compute<S>;
+  const S *const x = static_cast<const S*>(a.x), *const dy = static_cast<const S*>(a.dy);
+  const int64_t ahead = k.channels * k.length;
+  const PerChannel<T, columns> mean(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.mean)[c]; });
+  const T beyond = mean.beyond();
+  sum_block<T, columns, 2>(k, b, sums, [&](int64_t offset, int64_t j, int64_t count, Vec<T>* out) TG_INLINE_LAMBDA {
+    __builtin_prefetch(x + offset + ahead);
+    __builtin_prefetch(dy + offset + ahead);
+    out[0] = Vec<T>::load(dy + offset, count);
+    out[1] = out[0] * (Vec<T>::load(x + offset, count, beyond) - mean(j, count));
+  });
+}
+
+template <class S, bool columns>
+static void gradient_of_block(const ChannelNormBackward& a, const Blocking& k, const Block& b) {
+  using T = Compute<S>;
+  const S *const x = static_cast<const S*>(a.x), *const dy = static_cast<const S*>(a.dy);
+  S* const dx = static_cast<S*>(a.dx);
+  const double n = double(a.batch) * double(a.length);
+  // dx = scale dy + slope (x - mean) + shift
+  auto scale_of = [&](int64_t c) { return double(static_cast<const T*>(a.rstd)[c]) * double(number_at<T>(a.weight, c, 1)); };
+  const PerChannel<T, columns> mean(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.mean)[c]; });
+  const PerChannel<T, columns> scale(b, k.length, [&](int64_t c) { return T(scale_of(c)); });
+  const PerChannel<T, columns> slope(b, k.length, [&](int64_t c) {
+    return T(-scale_of(c) * double(static_cast<const T*>(a.rstd)[c]) * double(static_cast<const T*>(a.dweight)[c]) / n);
+  });
+  const PerChannel<T, columns> shift(
+      b, k.length, [&](int64_t c) { return T(-scale_of(c) * double(static_cast<const T*>(a.dbias)[c]) / n); });
+  for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
+    const Vec<T> centred = Vec<T>::load(x + offset, count) - mean(j, count);
+    fma(scale(j, count), Vec<T>::load(dy + offset, count), fma(slope(j, count), centred, shift(j, count)))
+        .store(dx + offset, count);
+  });
+}
+
+template <class T> static void keep_gradients(const ChannelNormBackward& a, int64_t c, double sum, double dot) {
+  static_cast<T*>(a.dbias)[c] = T(sum);
+  static_cast<T*>(a.dweight)[c] = T(dot * double(static_cast<const T*>(a.rstd)[c]));
+}
+
+template <class S, bool columns>
+static void batch_norm_backward_of(const Launch& launch, const ChannelNormBackward& a, const Blocking& k) {
+  using T = Compute<S>;
+  double* const kept = static_cast<double*>(launch.workspace);  // (channels, slabs, 2)
+  parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const Block b = k.block(unit);
+      double sums[2][max_columns];
+      gradient_sums<S, columns>(a, k, b, sums);
+      for (int64_t c = 0; c < b.channels; ++c) {
+        if (k.slabs == 1) {
+          keep_gradients<T>(a, b.first + c, sums[0][c], sums[1][c]);
+        } else {
+          double* const out = kept + 2 * ((b.first + c) * k.slabs + unit % k.slabs);
+          out[0] = sums[0][c], out[1] = sums[1][c];
+        }
+      }
+      if (k.slabs == 1) gradient_of_block<S, columns>(a, k, b);
+    }
+  });
+  if (k.slabs == 1) return;
+  for (int64_t c = 0; c < k.channels; ++c) {
+    double sum = 0, dot = 0;
+    for (int64_t s = 0; s < k.slabs; ++s) sum += kept[2 * (c * k.slabs + s)], dot += kept[2 * (c * k.slabs + s) + 1];
+    keep_gradients<T>(a, c, sum, dot);
+  }
+  parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) gradient_of_block<S, columns>(a, k, k.block(unit));
+  });
+}
+
+template <class S, bool columns> static void affine_of(const Launch& launch, const ChannelAffine& a, const Blocking& k) {
+  using T = Compute<S>;
+  const S* const x = static_cast<const S*>(a.x);
+  S* const y = static_cast<S*>(a.y);
+  parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const Block b = k.block(unit);
+      const PerChannel<T, columns> scale(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.scale)[c]; });
+      const PerChannel<T, columns> shift(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.shift)[c]; });
+      for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
+        fma(Vec<T>::load(x + offset, count), scale(j, count), shift(j, count)).store(y + offset, count);
+      });
+    }
+  });
+}
+
+// --- rows of the table ------------------------------------------------------------------------------------------------
+static size_t bytes_for_slabs(const Blocking& k) { return k.slabs > 1 ? size_t(2 * k.channels * k.slabs) * sizeof(double) : 0; }
+
+Status batch_norm(const Launch& launch, const ChannelNorm& a) {
+  return visit_floating(a.dtype, [&]<class S>() {
+    const Blocking k(a.batch, a.channels, a.length);
+    k.columns ? batch_norm_of<S, true>(launch, a, k) : batch_norm_of<S, false>(launch, a, k);
+    return Status{};
+  });
+}
+size_t batch_norm_workspace(const ChannelNorm& a) { return bytes_for_slabs(Blocking(a.batch, a.channels, a.length)); }
+
+Status batch_norm_backward(const Launch& launch, const ChannelNormBackward& a) {
+  return visit_floating(a.dtype, [&]<class S>() {
+    const Blocking k(a.batch, a.channels, a.length);
+    k.columns ? batch_norm_backward_of<S, true>(launch, a, k) : batch_norm_backward_of<S, false>(launch, a, k);
+    return Status{};
+  });
+}
+size_t batch_norm_backward_workspace(const ChannelNormBackward& a) {
+  return bytes_for_slabs(Blocking(a.batch, a.channels, a.length));
+}
+
+Status channel_affine(const Launch& launch, const ChannelAffine& a) {
+  return visit_floating(a.dtype, [&]<class S>() {
+    const Blocking k(a.batch, a.channels, a.length);
+    k.columns ? affine_of<S, true>(launch, a, k) : affine_of<S, false>(launch, a, k);
+    return Status{};
+  });
+}
+
+}  // namespace tg::TG_ISA
