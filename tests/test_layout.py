@@ -109,6 +109,7 @@ def table_rows():
 WITHOUT_SPEC = {
     "fma_loop",  # the machine's limit, for benchmarks
     "sgd", "adam",  # tests/test_optim.py
+    "conv2d_algorithm",  # tests/test_conv_algorithms.py
 }  # fmt: skip
 
 

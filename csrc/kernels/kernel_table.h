@@ -36,6 +36,7 @@ struct KernelTable {
   size_t (*conv2d_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_input_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_weight_workspace)(const Conv2d&, int threads);
+  const char* (*conv2d_algorithm)(const Conv2d&, ConvPass);  // the name of what these sizes take; data may be null
 
   // rows
   Status (*softmax)(const Launch&, const Rows& x, const Rows& y);

@@ -103,19 +103,25 @@ Images images_of(const Array& x) {
   return {x.data(), x.dtype, x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.strides[0], x.strides[1], x.strides[2]};
 }
 
-Conv2d view_of(const Windows& w, const Array& x, const Array& y, const Array& weight) {
+// A view without data.
+Conv2d windows_view(const Windows& w, const Dims& weight_size) {
   Conv2d c;
-  c.x = images_of(x);
-  c.y = images_of(y);
-  c.weight = weight.data();
   c.groups = w.groups;
   for (int d = 0; d < 2; ++d) {
-    c.kernel[d] = weight.shape[2 + d];
+    c.kernel[d] = weight_size[2 + d];
     c.stride[d] = w.stride[d];
     c.dilation[d] = w.dilation[d];
     c.padding[d] = w.before[d];
   }
   c.algorithm = context().conv_algorithm;
+  return c;
+}
+
+Conv2d view_of(const Windows& w, const Array& x, const Array& y, const Array& weight) {
+  Conv2d c = windows_view(w, weight.shape);
+  c.x = images_of(x);
+  c.y = images_of(y);
+  c.weight = weight.data();
   return c;
 }
 
@@ -226,6 +232,31 @@ Array conv2d_backward_weight(const Array& dy, const Array& x, const Dims& kernel
   const KernelTable& table = table_of(dy.device());
   run(w.op, table.conv2d_backward_weight, table.conv2d_backward_weight_workspace, view_of(w, x_images, dy_images, dw), dw);
   return dw;
+}
+
+std::string conv2d_algorithm(const Dims& input_size, const Dims& weight_size, const Dims& stride, const Dims& padding,
+                             const Dims& dilation, int64_t groups, const std::string& pass, DType dtype) {
+  const Windows w = windows_of("conv2d_algorithm", stride, padding, dilation, groups);
+  check(input_size.size == 4 && weight_size.size == 4, ErrorKind::value,
+        "conv2d_algorithm: expected sizes (N, C, H, W) and (O, C / groups, KH, KW), got {} and {}", input_size, weight_size);
+  const char* const names[] = {"forward", "backward_input", "backward_weight"};
+  int chosen = 0;
+  while (chosen < 3 && pass != names[chosen]) ++chosen;
+  check(chosen < 3, ErrorKind::value, "conv2d_algorithm: expected 'forward', 'backward_input' or 'backward_weight', got '{}'", pass);
+  Array x, weight;
+  x.shape = input_size, weight.shape = weight_size;
+  check_weight(w, weight);
+  check(element_count(input_size) >= 0 && input_size[1] == weight_size[1] * groups, ErrorKind::value,
+        "conv2d_algorithm: a weight of size {} and groups={} do not fit an input of size {}", weight_size, groups, input_size);
+  const Dims size = windows_that_fit(w, x, {weight_size[2], weight_size[3]});
+  auto images = [dtype](const Dims& shape) {
+    return Images{nullptr,  dtype,    shape[0], shape[1], shape[2], shape[3], shape[1] * shape[2] * shape[3], shape[2] * shape[3],
+                  shape[3]};
+  };
+  Conv2d c = windows_view(w, weight_size);
+  c.x = images(input_size);
+  c.y = images({input_size[0], weight_size[0], size[0], size[1]});
+  return table_of(Device{}).conv2d_algorithm(c, static_cast<ConvPass>(chosen));
 }
 
 }  // namespace tg::ops

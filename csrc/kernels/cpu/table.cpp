@@ -40,6 +40,7 @@ static KernelTable make_table() {
     t.conv2d_workspace = conv2d_workspace;
     t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
     t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
+    t.conv2d_algorithm = conv2d_algorithm;
 
     t.softmax = softmax;
     t.softmax_backward = softmax_backward;

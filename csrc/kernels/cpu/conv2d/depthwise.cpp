@@ -142,7 +142,7 @@ template <class T> static void backward_weight(const Launch& launch, const Conv2
 // --- the three products -----------------------------------------------------------------------------------------------
 bool depthwise_suits(const Conv2d& c, Pass) {
   if (c.x.dtype != DType::f32 && c.x.dtype != DType::f64) return false;
-  return c.x.channels == c.groups && c.stride[0] == c.stride[1] && c.stride[0] <= 2 && c.x.batch * c.y.channels > 0;
+  return c.groups > 1 && c.x.channels == c.groups && c.stride[0] == c.stride[1] && c.stride[0] <= 2 && c.x.batch * c.y.channels > 0;
 }
 
 size_t depthwise_workspace(const Conv2d& c, int threads, Pass pass) {
