@@ -50,13 +50,13 @@ def geometry(stride=1, padding=0, dilation=1, groups=1):
 
 
 def convolve(x, w, bias=None, activation="none", **options):
-    return _core.conv2d(x, w, bias, None, *geometry(**options), activation).numpy()
+    return _core.conv(x, w, bias, None, *geometry(**options), activation).numpy()
 
 
 def backward(x, w, dy, **options):
     """dx and dw by the kernels."""
-    dx = _core.conv2d_backward_input(dy, w, tuple(x.shape[2:]), *geometry(**options))
-    dw = _core.conv2d_backward_weight(dy, x, tuple(w.shape[2:]), *geometry(**options))
+    dx = _core.conv_backward_input(dy, w, tuple(x.shape[2:]), *geometry(**options))
+    dw = _core.conv_backward_weight(dy, x, tuple(w.shape[2:]), *geometry(**options))
     return [dx.numpy(), dw.numpy()]
 
 

@@ -17,6 +17,7 @@ NOTICE README.md bench csrc docs pyproject.toml python tests tools
 HOSTS = """
 apache.org arxiv.org dmlc.github.io doi.org github.com huggingface.co keepachangelog.com mozilla.org ncsu.edu numpy.org
 python.org pytorch.org readthedocs.io scikit-learn.org semver.org uci.edu w3.org wikipedia.org
+amazonaws.com googleapis.com nist.gov rois.ac.jp toronto.edu
 """.split()
 
 

@@ -3,6 +3,7 @@
 
 namespace tg::py {
 
+void bind_attention();
 void bind_conv();
 void bind_creation();
 void bind_elementwise();
@@ -13,11 +14,13 @@ void bind_optimizer();
 void bind_pad();
 void bind_random();
 void bind_reduce();
+void bind_rnn();
 void bind_rows();
 void bind_view();
 
 // Registers every op for add_bound().
 inline void bind_functions() {
+  bind_attention();
   bind_conv();
   bind_creation();
   bind_elementwise();
@@ -28,6 +31,7 @@ inline void bind_functions() {
   bind_pad();
   bind_random();
   bind_reduce();
+  bind_rnn();
   bind_rows();
   bind_view();
 }

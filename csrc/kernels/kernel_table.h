@@ -1,12 +1,15 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
+#include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
+#include "kernels/arguments/embedding.h"
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"
 #include "kernels/arguments/random.h"
+#include "kernels/arguments/rnn.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
 
@@ -37,6 +40,12 @@ struct KernelTable {
   size_t (*conv2d_backward_input_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_weight_workspace)(const Conv2d&, int threads);
   const char* (*conv2d_algorithm)(const Conv2d&, ConvPass);  // the name of what these sizes take; data may be null
+  Status (*conv3d)(const Launch&, const Conv3d&);
+  Status (*conv3d_backward_input)(const Launch&, const Conv3d&);
+  Status (*conv3d_backward_weight)(const Launch&, const Conv3d&);
+  size_t (*conv3d_workspace)(const Conv3d&, int threads);
+  size_t (*conv3d_backward_input_workspace)(const Conv3d&, int threads);
+  size_t (*conv3d_backward_weight_workspace)(const Conv3d&, int threads);
 
   // rows
   Status (*softmax)(const Launch&, const Rows& x, const Rows& y);
@@ -47,11 +56,29 @@ struct KernelTable {
   // dlogits[i, :] = dloss[i] * (softmax(logits[i]) - smoothed one-hot) * weight
   Status (*cross_entropy_backward)(const Launch&, const CrossEntropy&, const void* dloss, const Rows& dlogits);
 
+  // attention
+  Status (*attention)(const Launch&, const Attention&);
+  size_t (*attention_workspace)(const Attention&, int threads);
+  Status (*attention_backward)(const Launch&, const Attention&, const AttentionGradients&);
+  size_t (*attention_backward_workspace)(const Attention&, int threads);
+
   // indexing
   Status (*index_select)(const Launch&, const Indexed&);  // out (outer, count, inner) = in[:, index, :]
   Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
   Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
 
+  // embeddings: rows of a table (index_select), and the table's gradient
+  Status (*embedding_backward)(const Launch&, const EmbeddingBackward&);
+  size_t (*embedding_backward_workspace)(const EmbeddingBackward&);
+
+  // recurrent layers: all steps of a sequence
+  Status (*lstm)(const Launch&, const Recurrent&);
+  Status (*lstm_backward)(const Launch&, const RecurrentBackward&);
+  Status (*gru)(const Launch&, const Recurrent&);
+  Status (*gru_backward)(const Launch&, const RecurrentBackward&);
+  Status (*rnn)(const Launch&, const Recurrent&);
+  Status (*rnn_backward)(const Launch&, const RecurrentBackward&);
+  size_t (*rnn_workspace)(const Recurrent&, int gates, bool backward);
   // normalisation
   Status (*layer_norm)(const Launch&, const RowNorm&);
   Status (*layer_norm_backward)(const Launch&, const RowNormBackward&);

@@ -43,7 +43,7 @@ from .ops.shape import (
     reshape, split, squeeze, stack, t, tile, transpose, tril, triu, unbind, unflatten, unsqueeze, vstack,
 )  # fmt: skip
 from .ops.softmax import log_softmax, softmax
-from .ops.conv import conv2d
+from .ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._print import set_printoptions

@@ -44,11 +44,25 @@ size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
 const char* conv2d_algorithm(const Conv2d&, ConvPass);
 
+// conv2d/direct.cpp
+Status conv3d(const Launch&, const Conv3d&);
+Status conv3d_backward_input(const Launch&, const Conv3d&);
+Status conv3d_backward_weight(const Launch&, const Conv3d&);
+size_t conv3d_workspace(const Conv3d&, int threads);
+size_t conv3d_backward_input_workspace(const Conv3d&, int threads);
+size_t conv3d_backward_weight_workspace(const Conv3d&, int threads);
+
 // softmax.cpp
 Status softmax(const Launch&, const Rows& x, const Rows& y);
 Status softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
 Status log_softmax(const Launch&, const Rows& x, const Rows& y);
 Status log_softmax_backward(const Launch&, const Rows& y, const Rows& dy, const Rows& dx);
+
+// attention
+Status attention(const Launch&, const Attention&);
+size_t attention_workspace(const Attention&, int threads);
+Status attention_backward(const Launch&, const Attention&, const AttentionGradients&);
+size_t attention_backward_workspace(const Attention&, int threads);
 
 // loss.cpp
 Status cross_entropy(const Launch&, const CrossEntropy&);
@@ -74,6 +88,19 @@ Status channel_affine(const Launch&, const ChannelAffine&);
 Status index_select(const Launch&, const Indexed&);
 Status index_add(const Launch&, const Indexed&);
 Status index_copy(const Launch&, const Indexed&);
+
+// embedding.cpp
+Status embedding_backward(const Launch&, const EmbeddingBackward&);
+size_t embedding_backward_workspace(const EmbeddingBackward&);
+
+// rnn/
+Status lstm(const Launch&, const Recurrent&);
+Status lstm_backward(const Launch&, const RecurrentBackward&);
+Status gru(const Launch&, const Recurrent&);
+Status gru_backward(const Launch&, const RecurrentBackward&);
+Status rnn(const Launch&, const Recurrent&);
+Status rnn_backward(const Launch&, const RecurrentBackward&);
+size_t rnn_workspace(const Recurrent&, int gates, bool backward);
 
 // random.cpp
 Status uniform(const Launch&, const Random&, const Strided<1>& out, double low, double high);

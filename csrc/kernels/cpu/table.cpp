@@ -41,6 +41,12 @@ static KernelTable make_table() {
     t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
     t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
     t.conv2d_algorithm = conv2d_algorithm;
+    t.conv3d = conv3d;
+    t.conv3d_backward_input = conv3d_backward_input;
+    t.conv3d_backward_weight = conv3d_backward_weight;
+    t.conv3d_workspace = conv3d_workspace;
+    t.conv3d_backward_input_workspace = conv3d_backward_input_workspace;
+    t.conv3d_backward_weight_workspace = conv3d_backward_weight_workspace;
 
     t.softmax = softmax;
     t.softmax_backward = softmax_backward;
@@ -49,6 +55,20 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.embedding_backward = embedding_backward;
+    t.embedding_backward_workspace = embedding_backward_workspace;
+
+    t.lstm = lstm;
+    t.lstm_backward = lstm_backward;
+    t.gru = gru;
+    t.gru_backward = gru_backward;
+    t.rnn = rnn;
+    t.rnn_backward = rnn_backward;
+    t.rnn_workspace = rnn_workspace;
+    t.attention = attention;
+    t.attention_workspace = attention_workspace;
+    t.attention_backward = attention_backward;
+    t.attention_backward_workspace = attention_backward_workspace;
     t.layer_norm = layer_norm;
     t.layer_norm_backward = layer_norm_backward;
     t.layer_norm_backward_workspace = layer_norm_backward_workspace;

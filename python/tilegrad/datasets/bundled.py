@@ -126,7 +126,10 @@ class Digits(ArrayDataset):
 
     Args:
         scale: divide by 16, so pixels are in [0, 1].
-        flatten: data is (1797, 64) instead.
+        flatten: data is (1797, size * size) instead.
+        size: 8, or a multiple of it: every pixel becomes a square of (size / 8)^2 equal ones. 32 is what LeNet takes.
+
+    Raises ValueError for another size.
 
     Source: UCI Optical Recognition of Handwritten Digits (test part), Alpaydin & Kaynak 1998.
     """
@@ -137,9 +140,13 @@ class Digits(ArrayDataset):
         flatten: bool = False,
         transform: Callable[[Tensor], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
+        size: int = 8,
     ) -> None:
+        if size < 8 or size % 8:
+            raise ValueError(f"Digits: size must be a multiple of 8, got {size}")
         images, targets, classes, names = _read("digits")
-        images = images.reshape(len(images), 64) if flatten else images[:, None]  # (N, 64) or (N, 1, 8, 8)
+        images = images.repeat(size // 8, axis=1).repeat(size // 8, axis=2)
+        images = images.reshape(len(images), size * size) if flatten else images[:, None]  # (N, S * S) or (N, 1, S, S)
         if scale:
             images = images / np.float32(16)
         data = tg.tensor(np.ascontiguousarray(images))

@@ -37,7 +37,7 @@ from .functions.activation import (
     threshold,
 )
 from .functions.attention import attention, scaled_dot_product_attention
-from .functions.conv import conv2d
+from .functions.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
 from .functions.linear import bilinear, linear, one_hot
@@ -82,7 +82,12 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",

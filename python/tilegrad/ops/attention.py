@@ -1,4 +1,4 @@
-"""Scaled dot product attention in plain ops."""
+"""Scaled dot product attention: the fused kernel, and the same in plain ops."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def kept_by_dropout(shape, p, seed, offset):
     return (numbers >= p)[..., :cols]
 
 
+def factors_of_dropout(weights, p, seed, offset):
+    """What weights (B, H, L, S) are multiplied by: 0 where dropped, 1 / (1 - p) where kept."""
+    if p == 0.0:
+        return 1.0
+    kept = cast(kept_by_dropout(weights.shape, p, seed, offset), weights.dtype)
+    return kept * (1.0 / (1.0 - p) if p < 1.0 else 0.0)
+
+
 def safe_softmax(scores):
     """(softmax over the last dim, log-sum-exp). A row of -inf only gives zeros and -inf, and zero gradients."""
     if scores.shape[-1] == 0:
@@ -50,6 +58,12 @@ def shared(heads, x):
     return unsqueeze(x, -3).expand(*lead, groups, heads // groups, length, size).reshape(*lead, heads, length, size)
 
 
+def unshared(groups, x):
+    """The reverse of `shared` for gradients: heads that share a key are added."""
+    batch, heads, length, size = x.shape
+    return x if groups == heads else sum_op(x.reshape(batch, groups, heads // groups, length, size), 2, False)
+
+
 def scores_of(query, key, mask, scale, is_causal):
     """(B, H, L, S): scale * query @ key^T; -inf where a boolean mask is False or causality forbids, plus a float mask."""
     scores = matmul(query * scale, transpose(key, -1, -2))
@@ -64,19 +78,34 @@ def attention_composite(query, key, value, mask, scale, is_causal, dropout_p, se
     """(output, log-sum-exp per row) in plain ops: it fills a (B, H, L, S) tensor, and has derivatives of any order."""
     heads = query.shape[1]
     weights, lse = safe_softmax(scores_of(query, shared(heads, key), mask, scale, is_causal))
-    if dropout_p > 0.0:
-        kept = cast(kept_by_dropout(weights.shape, dropout_p, seed, offset), weights.dtype)
-        weights = weights * (kept * (1.0 / (1.0 - dropout_p) if dropout_p < 1.0 else 0.0))
-    return matmul(weights, shared(heads, value)), lse
+    return matmul(weights * factors_of_dropout(weights, dropout_p, seed, offset), shared(heads, value)), lse
 
 
-def attention(query, key, value, mask=None, scale=1.0, is_causal=False, dropout_p=0.0, seed=0, offset=0):
-    """softmax(scale * query @ key^T + mask) @ value for every head; (output, log-sum-exp per row).
+# softmax(scale * query @ key^T + mask) @ value for every head: (output, log-sum-exp per row). query (B, H, L, D),
+# key (B, G, S, D), value (B, G, S, Dv) with H a multiple of G, mask (B or 1, H or 1, L or 1, S or 1) or None;
+# output (B, H, L, Dv), log-sum-exp (B, H, L), which is a hint for the backward pass and has no gradient.
+attention = op(_core.attention)
+attention_backward = op(_core.attention_backward)
+attention.composite(attention_composite)
 
-    Shapes: query (B, H, L, D), key (B, G, S, D), value (B, G, S, Dv) with H a multiple of G, mask (B or 1, H or 1, L or 1, S or
-    1); output (B, H, L, Dv), log-sum-exp (B, H, L).
-    """
-    return attention_composite(query, key, value, mask, scale, is_causal, dropout_p, seed, offset)
+
+@attention.backward
+def _(dy, query, key, value, mask, scale, is_causal, dropout_p, seed, offset, out, out1):
+    arguments = (query, key, value, mask, out.detach(), out1.detach(), scale, is_causal, dropout_p, seed, offset)
+    return *attention_backward(dy, *arguments), *(None,) * 6
+
+
+@attention_backward.composite
+def _(dy, query, key, value, mask, out, lse, scale, is_causal, dropout_p, seed, offset):
+    heads = query.shape[1]
+    k, v = shared(heads, key), shared(heads, value)
+    weights = safe_softmax(scores_of(query, k, mask, scale, is_causal))[0]
+    factors = factors_of_dropout(weights, dropout_p, seed, offset)
+    dweights = matmul(dy, transpose(v, -1, -2)) * factors
+    dscores = weights * (dweights - sum_op(dweights * weights, -1, True)) * scale
+    dkey = matmul(transpose(dscores, -1, -2), query)
+    dvalue = matmul(transpose(weights * factors, -1, -2), dy)
+    return matmul(dscores, k), unshared(key.shape[1], dkey), unshared(value.shape[1], dvalue)
 
 
 # --- the heads of a projection

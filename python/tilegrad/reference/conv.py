@@ -51,6 +51,9 @@ def conv(x, weight, bias=None, output_size=None, stride=1, padding=0, dilation=1
     """y (N, O, *out) of x (N, C, *sizes) and weight (O, C / groups, *kernel)."""
     n = x.ndim - 2
     kernel, sizes = weight.shape[2:], x.shape[2:]
+    if padding == "same":  # an odd one out goes to the end
+        total = [d * (k - 1) for d, k in zip(_tuple(dilation, n), kernel, strict=True)]
+        padding, output_size = [t // 2 for t in total], sizes
     out = tuple(output_size) if output_size is not None else _windows(n, sizes, kernel, stride, padding, dilation)
     w = _grouped(weight, groups, 0)
     g = _grouped(x, groups, 1)
@@ -82,3 +85,20 @@ def conv_backward_weight(dy, x, kernel_size, stride=1, padding=0, dilation=1, gr
         left, right = (z.reshape(*z.shape[:3], np.prod(z.shape[3:], dtype=int)) for z in (a[y_at], b[x_at]))
         dw[tap] = np.einsum("ngop,ngcp->goc", left, right)
     return dw.reshape(dy.shape[1], b.shape[2], *kernel_size)
+
+
+def conv_transpose(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """y (N, O, *out) of x (N, C, *sizes) and weight (C, O / groups, *kernel): every pixel of x adds its weight to y."""
+    n = x.ndim - 2
+    options = zip(
+        x.shape[2:],
+        _tuple(stride, n),
+        _tuple(padding, n),
+        _tuple(output_padding, n),
+        _tuple(dilation, n),
+        weight.shape[2:],
+        strict=True,
+    )
+    out = tuple((size - 1) * s - 2 * p + d * (k - 1) + e + 1 for size, s, p, e, d, k in options)
+    y = conv_backward_input(x, weight, out, stride, padding, dilation, groups)
+    return y if bias is None else y + bias.reshape(-1, *[1] * n)

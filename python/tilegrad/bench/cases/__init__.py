@@ -9,9 +9,11 @@ from .case import Case
 FAMILIES = (
     "op_cost",
     "matmul",
+    "conv",
     "rows",
     "elementwise",
     "steps",
+    "rnn",
 )
 
 CASES: list[Case] = [case for family in FAMILIES for case in importlib.import_module(f"{__name__}.{family}").CASES]

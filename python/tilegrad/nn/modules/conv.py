@@ -17,7 +17,7 @@ from .. import init
 from ..module import Module
 from ..parameter import Parameter
 
-__all__ = ["Conv2d"]
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -99,8 +99,7 @@ class _ConvNd(Module):
         if self.padding_mode == "zeros":
             return input, self.padding
         around = [p for pair in reversed(self._around) for p in pair]  # the last dim comes first
-        pad: Any = vars(F)["pad"]
-        return pad(input, around, mode=self.padding_mode), 0
+        return F.pad(input, around, mode=self.padding_mode), 0
 
     def extra_repr(self) -> str:
         dims = self.dims
@@ -120,11 +119,51 @@ class _ConvNd(Module):
         return ", ".join(parts)
 
 
+class Conv1d(_ConvNd):
+    """A weight slides over a sequence; every output channel has its own.
+
+    Shapes: x (N, C, L) or (C, L) -> (N, O, P) or (O, P), P = (L + 2 padding - dilation (K - 1) - 1) // stride + 1;
+    weight (O, C / groups, K), bias (O). Start: U(-1/√fan_in, 1/√fan_in) with fan_in = C / groups * K.
+    padding_mode: zeros, reflect, replicate or circular.
+
+    Raises:
+        ValueError: groups that do not divide the channels, an unknown padding or padding_mode. A wrong x raises the error of
+            `tilegrad.ops.conv.conv1d`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html
+    """
+
+    dims = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, device, dtype
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        x, padding = self._padded(input)
+        return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
 class Conv2d(_ConvNd):
     """A weight slides over an image; every output channel has its own.
 
     Shapes: x (N, C, H, W) or (C, H, W) -> (N, O, P, Q) or (O, P, Q), P = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1;
     weight (O, C / groups, KH, KW), bias (O). Start: U(-1/√fan_in, 1/√fan_in) with fan_in = C / groups * KH * KW.
+    padding_mode: zeros, reflect, replicate or circular.
 
     Raises:
         ValueError: groups that do not divide the channels, an unknown padding or padding_mode. A wrong x raises the error of
@@ -156,3 +195,158 @@ class Conv2d(_ConvNd):
     def forward(self, input: Tensor) -> Tensor:
         x, padding = self._padded(input)
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv3d(_ConvNd):
+    """A weight slides over a volume; every output channel has its own.
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W) -> (N, O, ...) or (O, ...), each size as in Conv2d;
+    weight (O, C / groups, KD, KH, KW), bias (O). Start: U(-1/√fan_in, 1/√fan_in) with fan_in = C / groups * KD * KH * KW.
+    padding_mode: zeros, reflect, replicate or circular.
+
+    Raises:
+        ValueError: groups that do not divide the channels, an unknown padding or padding_mode. A wrong x raises the error of
+            `tilegrad.ops.conv.conv3d`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
+    """
+
+    dims = 3
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode, device, dtype
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        x, padding = self._padded(input)
+        return F.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class _ConvTransposeNd(_ConvNd):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if isinstance(padding, str):
+            raise TypeError(f"{type(self).__name__}: padding must be an int or a tuple of ints, got {padding!r}")
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias, padding_mode,
+            device, dtype,
+        )  # fmt: skip
+
+    def _output_padding(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
+        """What must be added to the smallest output to get the size asked for."""
+        dims = self.dims
+        if output_size is None:
+            return self.output_padding
+        wanted = tuple(output_size)
+        if len(wanted) == input.ndim:  # batch and channels given, too
+            wanted = wanted[-dims:]
+        if len(wanted) != dims:
+            raise ValueError(
+                f"ConvTranspose{dims}D: for {input.ndim}D input, output_size must have {dims} or {input.ndim} elements "
+                f"(got {len(wanted)})"
+            )
+        smallest = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                input.shape[-dims:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+            )
+        ]
+        largest = [n + s - 1 for n, s in zip(smallest, self.stride, strict=True)]
+        if any(not low <= n <= high for n, low, high in zip(wanted, smallest, largest, strict=True)):
+            raise ValueError(
+                f"requested an output size of {list(wanted)}, but valid sizes range from {smallest} to {largest} "
+                f"(for an input of {list(input.shape[-dims:])})"
+            )
+        return tuple(n - low for n, low in zip(wanted, smallest, strict=True))
+
+
+class ConvTranspose1d(_ConvTransposeNd):
+    """The transposed map of Conv1d: where that one shrinks by its stride, this one grows.
+
+    Shapes: x (N, C, L) or (C, L) -> (N, O, ...) or (O, ...), each size
+    (size - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1; weight (C, O / groups, K), bias (O).
+    forward(x, output_size) picks the output_padding that gives this size.
+
+    Raises:
+        ValueError: groups that do not divide the channels, an output_size out of reach. A wrong x raises the error of
+            `tilegrad.ops.conv.conv_transpose1d`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html
+    """
+
+    dims = 1
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        extra = self._output_padding(input, output_size)
+        return F.conv_transpose1d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
+
+
+class ConvTranspose2d(_ConvTransposeNd):
+    """The transposed map of Conv2d: where that one shrinks by its stride, this one grows.
+
+    Shapes: x (N, C, H, W) or (C, H, W) -> (N, O, ...) or (O, ...), each size
+    (size - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1; weight (C, O / groups, KH, KW), bias (O).
+    forward(x, output_size) picks the output_padding that gives this size.
+
+    Raises:
+        ValueError: groups that do not divide the channels, an output_size out of reach. A wrong x raises the error of
+            `tilegrad.ops.conv.conv_transpose2d`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html
+    """
+
+    dims = 2
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        extra = self._output_padding(input, output_size)
+        return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
+
+
+class ConvTranspose3d(_ConvTransposeNd):
+    """The transposed map of Conv3d: where that one shrinks by its stride, this one grows.
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W) -> (N, O, ...) or (O, ...), each size
+    (size - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1; weight (C, O / groups, KD, KH, KW), bias (O).
+    forward(x, output_size) picks the output_padding that gives this size.
+
+    Raises:
+        ValueError: groups that do not divide the channels, an output_size out of reach. A wrong x raises the error of
+            `tilegrad.ops.conv.conv_transpose3d`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html
+    """
+
+    dims = 3
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        extra = self._output_padding(input, output_size)
+        return F.conv_transpose3d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)

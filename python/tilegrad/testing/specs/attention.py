@@ -68,6 +68,58 @@ def samples(rng):
     ]
 
 
+def fused_samples(rng):
+    """(query, key, value, mask, scale, is_causal) in the layouts that the kernel takes, and sizes around its blocks."""
+
+    def make(length, source, size, value_size, heads=2, groups=2, mask=None, is_causal=False, note="", batch=2, scale=0.4):
+        q = projected(rng, length, size, heads, batch)
+        k, v = projected(rng, source, size, groups, batch), projected(rng, source, value_size, groups, batch)
+        return sample(q, k, v, mask, scale, is_causal, gradient=length * source < 300, note=note)
+
+    return [
+        make(5, 6, 4, 3),
+        make(5, 6, 4, 3, heads=6, is_causal=True, note="shared keys"),
+        make(7, 9, 3, 5, mask=masked_rows(rng, 1, 2, 7, 9)),
+        make(7, 9, 3, 5, mask=uniform(rng, (2, 1, 1, 9)), is_causal=True),
+        make(1, 40, 20, 70, heads=4, note="one query"),
+        make(2, 17, 8, 8, mask=masked_rows(rng, 2, 1, 1, 17), is_causal=True, note="few queries"),
+        make(65, 193, 16, 48, batch=1, note="one more than a block"),
+        make(63, 191, 33, 31, batch=1, mask=masked_rows(rng, 1, 1, 63, 191), is_causal=True, note="one less than a block"),
+        make(129, 50, 64, 64, batch=1, is_causal=True),
+        make(70, 400, 8, 8, heads=10, groups=10, batch=1, mask=uniform(rng, (1, 1, 70, 400))),
+        make(5, 6, 600, 7, batch=1, scale=0.04, note="more features than a chain of sums"),
+    ]
+
+
+def backward_samples(rng):
+    made = []
+    for s in fused_samples(rng):
+        out, _ = attention.attention(*s.args)
+        made.append(sample(uniform(rng, out.shape), *s.args, gradient=s.gradient, note=s.note))
+    return made
+
+
+def backward(dy, query, key, value, mask, scale, is_causal):
+    mask = computed(mask, query)
+    out, lse = fused(query.detach(), key.detach(), value.detach(), mask, scale, is_causal)
+    return tg.ops.attention.attention_backward(dy, query, key, value, mask, out, lse, scale, is_causal, 0.0, 0, 0)
+
+
+def computed(mask, query):
+    """A float mask in the type that the kernel computes with."""
+    if mask is None or mask.dtype == tg.bool:
+        return mask
+    return mask.to(tg.float64 if query.dtype == tg.float64 else tg.float32)
+
+
+def fused(query, key, value, mask, scale, is_causal):
+    return tg.ops.attention.attention(query, key, value, computed(mask, query), scale, is_causal, 0.0, 0, 0)
+
+
+def compute_type(dtype):
+    return "float64" if dtype == "float64" else "float32"
+
+
 f = functional("scaled_dot_product_attention")
 
 
@@ -102,5 +154,39 @@ SPECS = [
                 lambda: f(X, X, X, dropout_p=1.5), ValueError, "dropout probability has to be between 0 and 1, but got 1.5"
             ),
         ],
+    ),
+    OpSpec(
+        "attention",
+        lambda *args: fused(*args)[0],
+        lambda *args: attention.attention(*args)[0],
+        fused_samples,
+        FLOATS,
+        tolerances=TOLERANCES,
+        differentiable=(0, 1, 2),
+    ),
+    OpSpec(
+        "attention_lse",
+        lambda *args: fused(*args)[1].detach(),
+        lambda *args: attention.attention(*args)[1],
+        fused_samples,
+        FLOATS,
+        result=compute_type,
+        tolerances={"float32": (1e-5, 3e-6), "float64": (1e-12, 1e-13)},
+        rows=("attention",),
+    ),
+    OpSpec(
+        "attention_backward",
+        backward,
+        attention.attention_backward,
+        backward_samples,
+        FLOATS,
+        result=("same", "same", "same"),
+        tolerances={
+            "float32": (2e-5, 1e-5),
+            "float64": (1e-11, 1e-12),
+            "bfloat16": (2.0**-6, 5e-2),
+            "float16": (2.0**-8, 5e-3),
+        },
+        differentiable=(0, 1, 2, 3),
     ),
 ]
