@@ -41,7 +41,9 @@ def example(rng, size, out_channels, kernel, groups=1, dtype=np.float32, **optio
     options = {"groups": groups, **options}
     x = rng.standard_normal(size).astype(dtype)
     w = rng.standard_normal((out_channels, size[1] // groups, *kernel)).astype(dtype)
-    out = reference._windows(2, size[2:], kernel, options.get("stride", 1), options.get("padding", 0), options.get("dilation", 1))
+    out = reference._windows(
+        2, size[2:], kernel, options.get("stride", 1), options.get("padding", 0), options.get("dilation", 1)
+    )
     return x, w, rng.standard_normal((size[0], out_channels, *out)).astype(dtype), options
 
 
@@ -80,7 +82,9 @@ def check(rng, *args, terms=1.0, **options):
     x, w, dy, options = example(rng, *args, **options)
     taken = [chosen(x, w, p, **options) for p in PASSES]
     unit = 1 if x.dtype == np.float32 else 2.0**-29
-    for name, got, expected, algorithm in zip(PASSES, products(x, w, dy, options), exact(x, w, dy, options), taken, strict=True):
+    for name, got, expected, algorithm in zip(
+        PASSES, products(x, w, dy, options), exact(x, w, dy, options), taken, strict=True
+    ):
         assert got.shape == expected.shape and got.dtype == x.dtype
         error = np.abs(got - expected).max() / np.abs(expected).max()
         assert error <= BOUNDS[algorithm] * unit * terms, (name, algorithm, args, options, error)
@@ -126,7 +130,8 @@ def check_depthwise(count=40):
         dilation = int(rng.choice([1, 1, 2])) if kernel != (1, 1) else 1
         reach = [dilation * (k - 1) + 1 for k in kernel]
         size = (int(rng.integers(1, 4)), channels, *(int(rng.integers(max(r, 2), 45)) for r in reach))
-        options = {"stride": int(rng.choice([1, 2])), "dilation": dilation, "padding": tuple(int(rng.integers(0, r)) for r in reach)}
+        padding = tuple(int(rng.integers(0, r)) for r in reach)
+        options = {"stride": int(rng.choice([1, 2])), "dilation": dilation, "padding": padding}
         dtype = np.float64 if i % 5 == 0 else np.float32
         taken = check(rng, size, channels * multiplier, kernel, groups=channels, dtype=dtype, **options)
         assert set(taken) == {"depthwise"}
@@ -306,7 +311,8 @@ def test_special_values_spread_over_winograds_tiles_only(value):
     rng = np.random.default_rng(10)
     x, w, _, options = example(rng, (2, 16, 24, 24), 16, (3, 3), padding=1)
     x[1, 3, 10, 13] = value
-    around = {"direct": (slice(9, 12), slice(12, 15)), "precise": (slice(8, 12), slice(12, 16)), "auto": (slice(8, 12), slice(12, 16))}
+    tiles = (slice(8, 12), slice(12, 16))
+    around = {"direct": (slice(9, 12), slice(12, 15)), "precise": tiles, "auto": tiles}
     for mode, (rows, cols) in around.items():
         with setting(mode):
             y = convolve(tg.tensor(x), tg.tensor(w), **options)

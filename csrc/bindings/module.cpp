@@ -144,12 +144,12 @@ void add_process(pb::module_& m) {
   });
   m.def(
       "conv2d_algorithm",
-      [](pb::handle input_size, pb::handle weight_size, pb::handle stride, pb::handle padding, pb::handle dilation, int64_t groups,
-         const std::string& pass, pb::handle dtype) {
+      [](pb::handle input_size, pb::handle weight_size, pb::handle stride, pb::handle padding, pb::handle dilation,
+         int64_t groups, const std::string& pass, pb::handle dtype) {
         return guarded([&] {
           auto dims = [](pb::handle h) { return Convert<Dims>::from(h.ptr()); };
-          return ops::conv2d_algorithm(dims(input_size), dims(weight_size), dims(stride), dims(padding), dims(dilation), groups, pass,
-                                       dtype.is_none() ? DType::f32 : Convert<DType>::from(dtype.ptr()));
+          return ops::conv2d_algorithm(dims(input_size), dims(weight_size), dims(stride), dims(padding), dims(dilation), groups,
+                                       pass, dtype.is_none() ? DType::f32 : Convert<DType>::from(dtype.ptr()));
         });
       },
       pb::arg("input_size"), pb::arg("weight_size"), pb::arg("stride") = 1, pb::arg("padding") = 0, pb::arg("dilation") = 1,

@@ -75,9 +75,7 @@ static size_t workspace(const Conv2d& c, int threads, Pass pass, size_t (*direct
   return direct(deepened(c), threads);
 }
 
-size_t conv2d_workspace(const Conv2d& c, int threads) {
-  return workspace(c, threads, Pass::forward, direct_forward_workspace);
-}
+size_t conv2d_workspace(const Conv2d& c, int threads) { return workspace(c, threads, Pass::forward, direct_forward_workspace); }
 size_t conv2d_backward_input_workspace(const Conv2d& c, int threads) {
   return workspace(c, threads, Pass::backward_input, direct_backward_input_workspace);
 }

@@ -70,7 +70,8 @@ template <class T> static void forward(const Launch& launch, const Conv2d& c) {
       p.bias = c.bias ? static_cast<const T*>(c.bias)[o] : T(0);
       p.stride == 1 ? filter_plane<T, 1>(p, unrolled) : filter_plane<T, 2>(p, unrolled);
       if (later)
-        finish_tile<T, T>({p.out.data, p.out.row, p.out.data, p.out.row, p.out.height, p.out.width}, {nullptr, nullptr, c.activation});
+        finish_tile<T, T>({p.out.data, p.out.row, p.out.data, p.out.row, p.out.height, p.out.width},
+                          {nullptr, nullptr, c.activation});
     }
   });
 }
@@ -142,7 +143,8 @@ template <class T> static void backward_weight(const Launch& launch, const Conv2
 // --- the three products -----------------------------------------------------------------------------------------------
 bool depthwise_suits(const Conv2d& c, Pass) {
   if (c.x.dtype != DType::f32 && c.x.dtype != DType::f64) return false;
-  return c.groups > 1 && c.x.channels == c.groups && c.stride[0] == c.stride[1] && c.stride[0] <= 2 && c.x.batch * c.y.channels > 0;
+  return c.groups > 1 && c.x.channels == c.groups && c.stride[0] == c.stride[1] && c.stride[0] <= 2 &&
+         c.x.batch * c.y.channels > 0;
 }
 
 size_t depthwise_workspace(const Conv2d& c, int threads, Pass pass) {

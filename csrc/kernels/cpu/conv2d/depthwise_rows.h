@@ -21,7 +21,7 @@ template <class T> struct Lines {
 template <class T> struct DepthwisePlane {
   Lines<const T> in;
   Lines<T> out;
-  const T* filter;     // taps, line by line
+  const T* filter;  // taps, line by line
   int64_t kernel[2], stride, dilation[2];
   int64_t padding[2];  // zeros before in's lines and columns; may be negative
   T bias, least;       // out = max(least, sum + bias)
@@ -53,7 +53,8 @@ template <int stride, class T> struct Tap {
 
 // Hardware fetches ahead within a page; beyond it, lines are touched by hand.
 template <class T> TG_INLINE void fetch_ahead(const T* p, int64_t count) {
-  for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(address(p, 4096 / int64_t(sizeof(T)) + i), 0, 3);
+  for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(T)))
+    __builtin_prefetch(address(p, 4096 / int64_t(sizeof(T)) + i), 0, 3);
 }
 
 // The taps of a filter line, for the register of columns at q.
@@ -76,8 +77,8 @@ template <class T, int k, int stride> struct Taps {
 
 // Lines [r, r + rows) and the register of columns at q.
 template <class T, int k, int stride, int rows>
-TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps, int64_t r,
-                               int64_t q) {
+TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps,
+                               int64_t r, int64_t q) {
   Vec<T> sum[rows];
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) sum[i] = Vec<T>(T(0));
@@ -178,8 +179,8 @@ TG_INLINE int64_t lines_per_chain(int64_t width, int64_t lanes, int64_t rows) {
 
 // filter_rows lines of the filter from line i0 on, and of y the lines [begin, end).
 template <class T, int k, int stride, int filter_rows, int rows>
-TG_INLINE void depthwise_weight_lines(const DepthwisePlane<T>& p, const Taps<T, k, stride>& taps, int64_t i0, int64_t r, int64_t q,
-                                      Vec<T> (&sum)[filter_rows][k]) {
+TG_INLINE void depthwise_weight_lines(const DepthwisePlane<T>& p, const Taps<T, k, stride>& taps, int64_t i0, int64_t r,
+                                      int64_t q, Vec<T> (&sum)[filter_rows][k]) {
   Vec<T> dy[rows];
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) dy[i] = Vec<T>::load(p.out.data + (r + i) * p.out.row + q, p.out.width - q);
@@ -230,7 +231,8 @@ template <class T, int k, int stride, int filter_rows>
   }
 }
 
-template <class T, int stride> [[gnu::noinline]] static void depthwise_any_weight_plane(const DepthwisePlane<T>& p, Vec<T>* sums) {
+template <class T, int stride> [[gnu::noinline]] static void depthwise_any_weight_plane(const DepthwisePlane<T>& p,
+                                                                                        Vec<T>* sums) {
   const int64_t step = lines_per_chain(p.out.width, Vec<T>::width, 1);
   for (int64_t begin = 0; begin < p.out.height; begin += step)
     for (int64_t i = 0; i < p.kernel[0]; ++i)

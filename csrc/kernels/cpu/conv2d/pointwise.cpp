@@ -54,7 +54,7 @@ template <class T> struct PointwiseProduct {
   }
   T* weight_tile(T* packed, int64_t k, int64_t row) const {
     const int64_t tiles = ceil_div(M, tile_rows), depth = smaller(kc, K - k);
-    return packed + tiles * (k * tile_rows + k / kc * gap<P>) + row / tile_rows * tile_elements(depth);
+    return packed + tiles * (k * tile_rows + k / kc * gap<P>)+row / tile_rows * tile_elements(depth);
   }
   int64_t pixel_elements() const { return block_cols * K + block_cols / panel * gap<P> + lanes; }
   size_t workspace() const {
@@ -68,7 +68,8 @@ template <class T> struct PointwiseProduct {
       const int64_t row = begin * tile_rows, rows = smaller(end * tile_rows, M) - row;
       for (int64_t k = 0; k < K; k += kc) {
         const int64_t depth = smaller(kc, K - k);
-        Pack<P, T>::panels(weight.at(k, row), {depth, rows, tile_rows, weight_tile(packed, k, row), tile_elements(depth), false});
+        Pack<P, T>::panels(weight.at(k, row),
+                           {depth, rows, tile_rows, weight_tile(packed, k, row), tile_elements(depth), false});
       }
     });
     parallel_for(launch, workers, 1, [&](int64_t job, int64_t) {
@@ -108,10 +109,12 @@ template <class T> struct PointwiseProduct {
       for (int64_t j = 0; j < count; j += panel) {
         for (int64_t f = 0; f < per_call && fetched_row < K; ++f) {
           const int64_t pixel = next + fetched, image = pixel / (in.lines * in.length), rest = pixel % (in.lines * in.length);
-          __builtin_prefetch(in.data + fetched_row * in.channel + image * in.batch + rest / in.length * in.line + rest % in.length, 0, 2);
+          __builtin_prefetch(
+              in.data + fetched_row * in.channel + image * in.batch + rest / in.length * in.line + rest % in.length, 0, 2);
           if ((fetched += line) >= next_count) fetched = 0, ++fetched_row;
         }
-        tile(packed, b + j / panel * panel_elements(), row, smaller(tile_rows, end_row - row), begin + j, smaller(panel, count - j));
+        tile(packed, b + j / panel * panel_elements(), row, smaller(tile_rows, end_row - row), begin + j,
+             smaller(panel, count - j));
       }
   }
 
@@ -157,7 +160,8 @@ template <class T> struct PointwiseWeight {
 
   Pixels<T> x, dy;
   T* weight;
-  int64_t C, O, workers, tile_rows, panel, block, stage;  // block: pixels whose products are one sum; stage: blocks packed at once
+  int64_t C, O, workers, tile_rows, panel, block,
+      stage;  // block: pixels whose products are one sum; stage: blocks packed at once
 
   PointwiseWeight(const Conv2d& c, int64_t group, int threads)
       : x(c.x, group * (c.x.channels / c.groups)),
