@@ -44,6 +44,7 @@ Status conv2d_backward_weight(const Launch&, const Conv2d&);
 size_t conv2d_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
+const char* conv2d_algorithm(const Conv2d&, ConvPass);
 
 // conv2d/direct.cpp
 Status conv3d(const Launch&, const Conv3d&);
