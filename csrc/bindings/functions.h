@@ -14,6 +14,7 @@ void bind_optimizer();
 void bind_pad();
 void bind_random();
 void bind_reduce();
+void bind_rnn();
 void bind_rows();
 void bind_view();
 
@@ -30,6 +31,7 @@ inline void bind_functions() {
   bind_pad();
   bind_random();
   bind_reduce();
+  bind_rnn();
   bind_rows();
   bind_view();
 }

@@ -88,6 +88,19 @@ Status index_select(const Launch&, const Indexed&);
 Status index_add(const Launch&, const Indexed&);
 Status index_copy(const Launch&, const Indexed&);
 
+// embedding.cpp
+Status embedding_backward(const Launch&, const EmbeddingBackward&);
+size_t embedding_backward_workspace(const EmbeddingBackward&);
+
+// rnn/
+Status lstm(const Launch&, const Recurrent&);
+Status lstm_backward(const Launch&, const RecurrentBackward&);
+Status gru(const Launch&, const Recurrent&);
+Status gru_backward(const Launch&, const RecurrentBackward&);
+Status rnn(const Launch&, const Recurrent&);
+Status rnn_backward(const Launch&, const RecurrentBackward&);
+size_t rnn_workspace(const Recurrent&, int gates, bool backward);
+
 // random.cpp
 Status uniform(const Launch&, const Random&, const Strided<1>& out, double low, double high);
 Status normal(const Launch&, const Random&, const Strided<1>& out, double mean, double std);

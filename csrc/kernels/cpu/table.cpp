@@ -54,6 +54,16 @@ static KernelTable make_table() {
     t.cross_entropy = cross_entropy;
     t.cross_entropy_backward = cross_entropy_backward;
 
+    t.embedding_backward = embedding_backward;
+    t.embedding_backward_workspace = embedding_backward_workspace;
+
+    t.lstm = lstm;
+    t.lstm_backward = lstm_backward;
+    t.gru = gru;
+    t.gru_backward = gru_backward;
+    t.rnn = rnn;
+    t.rnn_backward = rnn_backward;
+    t.rnn_workspace = rnn_workspace;
     t.attention = attention;
     t.attention_workspace = attention_workspace;
     t.attention_backward = attention_backward;

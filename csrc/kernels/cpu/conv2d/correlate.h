@@ -17,11 +17,12 @@
 
 namespace tg::TG_ISA {
 
-// Inputs and sums of a job: less than half of a common second-level cache.
+// Inputs and sums of a job: less than half of a common second-level cache. A group's weights are read once a job: where they are
+// larger than that cache, jobs are, too.
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
-inline constexpr int64_t job_bytes = 384 << 10;
+inline constexpr int64_t job_bytes = 384 << 10, large_job_bytes = 2 << 20;
 #else
-inline constexpr int64_t job_bytes = 192 << 10;
+inline constexpr int64_t job_bytes = 192 << 10, large_job_bytes = 1 << 20;
 #endif
 inline constexpr int64_t job_pixels = 1024;  // enough that packed weights are used often
 
@@ -93,7 +94,10 @@ template <class T> struct Correlation {
   int64_t bytes_of(const Box& b) const {
     return (frame_size(b) + (slides ? 0 : pixels_of(b) * registers * width)) * int64_t(sizeof(T));
   }
-  bool fits(const Box& b) const { return bytes_of(b) <= job_bytes && pixels_of(b) <= job_pixels; }
+  bool fits(const Box& b) const {
+    const int64_t half = weight_group * int64_t(sizeof(T)) / 2;
+    return bytes_of(b) <= smaller(larger(half, job_bytes), large_job_bytes) && pixels_of(b) <= job_pixels;
+  }
 
   // As many lines, then planes, then images as the cache holds, but enough jobs for all threads.
   void choose_box(int threads) {
@@ -177,7 +181,7 @@ template <class T> struct Correlation {
     const T* const from = static_cast<const T*>(c.weight) + group * weight_group + begin * weight_out;
     for_each_phase([&](const Axis(&axes)[3], int64_t depth, int64_t first) {
       T* to = packed(group, first) + begin * depth;
-      if (forward && !slides) return pack_columns<T>({from, 1, weight_out}, depth, channels, to, ld);
+      if (forward && !slides) return pack_turned(from, weight_out, depth, channels, to, ld);
       for (int64_t a = 0; a < in_channels; ++a)
         for (int64_t t0 = 0; t0 < axes[0].taps; ++t0)
           for (int64_t t1 = 0; t1 < axes[1].taps; ++t1)

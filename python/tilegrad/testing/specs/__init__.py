@@ -19,6 +19,7 @@ FAMILIES = (
     "norm",
     "random",
     "creation",
+    "rnn",
     "pad",
     "attention",
 )
