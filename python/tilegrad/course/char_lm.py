@@ -33,7 +33,7 @@ class CharLm(Recipe):
     kind = "generation"
     data = "CPython's help topics, 465,000 characters"
     band = "lstm: test bits/char <= 3.4 and below the bigram's (about 3.6)"
-    seconds = 40
+    seconds = 30
     smoke = preset(epochs=2, batch=8, width=16, length=16, updates=20)
     full = preset(epochs=60, width=384, layers=2, dropout=0.2)
     best = ("valid bits/char", "min")

@@ -34,7 +34,7 @@ class Gpt(Recipe):
     kind = "generation"
     data = "CPython's help topics, 465,000 characters"
     band = "test bits/char <= 3.55 and below the bigram's"
-    seconds = 50
+    seconds = 30
     smoke = preset(epochs=2, updates=8, batch=4, length=16, width=32, heads=2, layers=1)
     full = preset(epochs=60, updates=100, width=192, heads=6, layers=6, length=128, dropout=0.1)
     best = ("valid bits/char", "min")

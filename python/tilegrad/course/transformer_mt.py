@@ -38,7 +38,7 @@ class TransformerMt(Recipe):
     kind = "sequence to sequence"
     data = "names from pycountry, English to German"
     band = "BLEU above copying the source; test loss below 60 % of the first; beam never less likely than greedy"
-    seconds = 60
+    seconds = 40
     needs = ("pycountry",)
     smoke = preset(epochs=2, pairs=128, width=32, layers=1, judged=20)
     full = preset(epochs=150, width=192, layers=3)
@@ -47,7 +47,7 @@ class TransformerMt(Recipe):
 
     @dataclass
     class Options(recipe.Options):
-        epochs: int = option(25, "passes over the training pairs")
+        epochs: int = option(20, "passes over the training pairs")
         lr: float = option(2e-3, "step size of Adam, after a warm-up of 10 % falling to 0 as a cosine")
         batch: int = option(64, "pairs per update")
         width: int = option(96, "size of a token's vector")
