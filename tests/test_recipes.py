@@ -11,7 +11,7 @@ from tilegrad.course import load_recipe, recipe_names
 from tilegrad.course.critical_points import kind_of_point
 from tilegrad.course.trainer import train
 from tilegrad.course.trainer.output import Output
-from tilegrad.course.trainer.recipe import option_help
+from tilegrad.course.trainer.recipe import RecipeError, option_help
 
 
 @pytest.fixture
@@ -53,6 +53,8 @@ def test_every_recipe_describes_itself(name):
         ("critical-points", {}),
         ("autoencoder", {}),
         ("autoencoder", {"denoise": "yes"}),
+        ("self-attention", {}),
+        ("lenet", {}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()) or "default",
 )
@@ -75,6 +77,32 @@ def test_the_check_fails_when_the_lesson_does(run, name, options, check):
     result = run(name, set=options)
     assert result.exit_code == 1 and "band NOT met" in result.text
     assert [c.passed for c in result.checks if c.name == check] == [False]
+
+
+def write_mnist(folder):
+    """Files in the official format with 300 and 100 images: class c has its pixels inked in columns 2 c and 2 c + 1."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 300), ("t10k", 100)):
+        labels = rng.integers(0, 10, count).astype(np.uint8)
+        images = np.zeros((count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[:, 2 * label : 2 * label + 2] = rng.integers(128, 256, (28, 2))
+        head = np.array([2051, count, 28, 28], dtype=">i4").tobytes(), np.array([2049, count], dtype=">i4").tobytes()
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(head[0] + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(head[1] + labels.tobytes())
+
+
+@pytest.mark.parametrize("name", ["softmax-reg", "mlp", "lenet"])
+def test_digits_can_be_the_official_mnist_files(run, tmp_path, name):
+    write_mnist(tmp_path)
+    result = run(name, set={"mnist": str(tmp_path), "epochs": 4, "batch": 16})
+    assert result.metrics["test accuracy"] > 0.9, result.text
+    assert "784" in result.text or name == "lenet"
+
+
+def test_missing_mnist_files_are_named(run, tmp_path):
+    with pytest.raises(RecipeError, match=r"train-images-idx3-ubyte"):
+        run("lenet", set={"mnist": str(tmp_path / "nowhere")})
 
 
 def test_a_too_large_step_diverges(run):
