@@ -40,6 +40,16 @@ CALLS = {
     "softmax_backward": [(PROBABILITIES, DY, 1)],
     "log_softmax": [(ROWS, 1), (ROWS, 0)],
     "log_softmax_backward": [(np.log(PROBABILITIES), DY, 1)],
+    "logcumsumexp_backward": [(DY, ROWS, np.logaddexp.accumulate(ROWS, axis=d), d, False) for d in (0, 1)],
+    "selu_backward": [(ROWS, DY)],
+    "mish_backward": [(ROWS, DY)],
+    "softsign_backward": [(ROWS, DY)],
+    "hardsigmoid_backward": [(ROWS, DY)],
+    "hardswish_backward": [(ROWS, DY)],
+    "logsigmoid_backward": [(ROWS, DY)],
+    "leaky_relu_backward": [(ROWS, DY, 0.2)],
+    "elu_backward": [(ROWS, DY, 0.5)],
+    "celu_backward": [(ROWS, DY, 0.5)],
     "relu_backward": [(np.maximum(ROWS, 0), DY)],
     "tanh_backward": [(np.tanh(ROWS), DY)],
     "sigmoid_backward": [(1 / (1 + np.exp(-ROWS)), DY)],
@@ -71,6 +81,36 @@ CALLS |= {
     "group_norm": [(PLANES, w, b, 3, 0.1) for w, b in ((None, None), (SIX, SIX))],
     "group_norm_backward": [(PLANES_DY, PLANES, w, *statistics(GROUPED, 2), 3, 0.1) for w in (None, SIX)],
     "channel_affine": [(PLANES, SIX, SIX), (ROWS, FIVE, FIVE)],
+}
+
+
+def recurrent(gates, states):
+    """x, the first states, weights, biases, no batch sizes, in order."""
+    h = 4
+    shapes = [(3, 2, 5), *[(2, h)] * states, (gates * h, 5), (gates * h, h), (gates * h,), (gates * h,)]
+    return [*(RNG.standard_normal(s) for s in shapes), None, False]
+
+
+def recurrent_backward(name, gates, states, *options):
+    """The gradients of y and the states, the call of the forward op, and what that gave."""
+    args = [*recurrent(gates, states), *options]
+    tensors = [tg.tensor(a) if isinstance(a, np.ndarray) else a for a in args]
+    out = getattr(tg.ops.rnn, f"{name}_op")(*tensors)
+    kept = [out[0].numpy()] if name == "rnn" else [out[0].numpy(), out[-1].numpy()]
+    dys = [RNG.standard_normal((3, 2, 4)), *(RNG.standard_normal((2, 4)) for _ in range(states))]
+    return (*dys, *args, *kept, True, True)
+
+
+NUMBERS = np.array([[1, 3, 1], [0, 3, 3]])
+CALLS |= {
+    "lstm": [tuple(recurrent(4, 2))],
+    "gru": [tuple(recurrent(3, 1))],
+    "rnn": [(*recurrent(1, 1), False), (*recurrent(1, 1), True)],
+    "lstm_backward": [recurrent_backward("lstm", 4, 2)],
+    "gru_backward": [recurrent_backward("gru", 3, 1)],
+    "rnn_backward": [recurrent_backward("rnn", 1, 1, False), recurrent_backward("rnn", 1, 1, True)],
+    "embedding": [(ROWS, NUMBERS, -1, False)],
+    "embedding_backward": [(RNG.standard_normal((6, 5)), NUMBERS.ravel(), 6, p, f) for p in (-1, 3) for f in (False, True)],
 }
 
 
@@ -106,6 +146,8 @@ def test_kernel_and_composite_agree(name):
             kernel = flat(op(*arguments(call, dtype)))
             composite = flat(composite_of(op)(*arguments(call, dtype)))
             assert len(kernel) == len(composite)
+            if name in ("lstm", "gru"):  # the gates that only the kernel's backward pass wants
+                kernel, composite = kernel[:-1], composite[:-1]
             for a, b in zip(kernel, composite, strict=True):
                 if name == "cross_entropy":  # the kernel leaves log-sum-exp of ignored rows open
                     counted = tg.tensor(TARGET != -100)

@@ -108,6 +108,7 @@ def table_rows():
 
 WITHOUT_SPEC = {
     "fma_loop",  # the machine's limit, for benchmarks
+    "rnn_workspace", "embedding_backward_workspace",  # the scratch of the recurrent kernels and of the sort by row
     "sgd", "adam",  # tests/test_optim.py
 }  # fmt: skip
 

@@ -163,11 +163,21 @@ template <class... Arrays> P to_python(std::tuple<Arrays...>&& results) {  // of
   std::apply([&](auto&... a) { (put(a), ...); }, results);
   return out;
 }
+inline P to_python(std::vector<Array>&& arrays) {
+  P out = PyTuple_New(static_cast<Py_ssize_t>(arrays.size()));
+  for (size_t i = 0; out && i < arrays.size(); ++i) {
+    P item = make_tensor(std::move(arrays[i]));
+    if (!item) Py_CLEAR(out);
+    else PyTuple_SET_ITEM(out, static_cast<Py_ssize_t>(i), item);
+  }
+  return out;
+}
 template <class R> constexpr const char* result_name() {
   if constexpr (std::is_void_v<R>) return "None";
   else if constexpr (std::is_same_v<R, Array>) return "Tensor";
   else if constexpr (std::is_same_v<R, bool>) return "bool";
   else if constexpr (std::is_same_v<R, std::tuple<Array, Array>>) return "tuple[Tensor, Tensor]";
+  else if constexpr (std::is_same_v<R, std::vector<Array>>) return "tuple[Tensor, ...]";
   else if constexpr (std::is_same_v<R, std::tuple<Array, Array, Array>>) return "tuple[Tensor, Tensor, Tensor]";
   else if constexpr (std::is_same_v<R, std::tuple<Array, Array, Array, Array>>) return "tuple[Tensor, Tensor, Tensor, Tensor]";
   else return "Any";

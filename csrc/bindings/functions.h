@@ -11,9 +11,11 @@ void bind_gather();
 void bind_matmul();
 void bind_norm();
 void bind_optimizer();
+void bind_order();
 void bind_pad();
 void bind_random();
 void bind_reduce();
+void bind_rnn();
 void bind_rows();
 void bind_view();
 
@@ -27,9 +29,11 @@ inline void bind_functions() {
   bind_matmul();
   bind_norm();
   bind_optimizer();
+  bind_order();
   bind_pad();
   bind_random();
   bind_reduce();
+  bind_rnn();
   bind_rows();
   bind_view();
 }

@@ -13,10 +13,17 @@ Matrix matrix_of(const Array& x, int row_dim, int col_dim) {
   return Matrix{x.data(), x.dtype, x.shape[row_dim], x.shape[col_dim], x.strides[row_dim], x.strides[col_dim]};
 }
 
-void run(const char* op, const Matmul& product, const Array& out) {
-  const KernelTable& table = table_of(out.device());
-  if (!table.matmul) missing_kernel(op, out.dtype);
-  Launch launch = launch_on(out.device());
+void check_operands(const char* op, const Array& x, const Array& y) {
+  check(x.dtype == y.dtype, ErrorKind::runtime, "{}: expected two tensors of one dtype, got {} and {}", op, x.dtype, y.dtype);
+  check(x.dtype != DType::b8, ErrorKind::runtime, "{}: bool tensors have no matrix product", op);
+}
+
+}  // namespace
+
+void run_matmul(const char* op, const Matmul& product, Device device) {
+  const KernelTable& table = table_of(device);
+  if (!table.matmul) missing_kernel(op, product.c.dtype);
+  Launch launch = launch_on(device);
   Array scratch;
   const size_t bytes = table.matmul_workspace ? table.matmul_workspace(product, launch.threads) : 0;
   if (bytes) {
@@ -24,16 +31,9 @@ void run(const char* op, const Matmul& product, const Array& out) {
     launch.workspace = scratch.data();
   }
   const Status status = table.matmul(launch, product);
-  if (status.code == Status::missing) missing_kernel(op, out.dtype);
+  if (status.code == Status::missing) missing_kernel(op, product.c.dtype);
   raise_unless_ok(op, status);
 }
-
-void check_operands(const char* op, const Array& x, const Array& y) {
-  check(x.dtype == y.dtype, ErrorKind::runtime, "{}: expected two tensors of one dtype, got {} and {}", op, x.dtype, y.dtype);
-  check(x.dtype != DType::b8, ErrorKind::runtime, "{}: bool tensors have no matrix product", op);
-}
-
-}  // namespace
 
 Array matmul(const Array& x0, const Array& y0) {
   check_operands("matmul", x0, y0);
@@ -77,7 +77,7 @@ Array matmul(const Array& x0, const Array& y0) {
       product.c_strides[at] = out.strides[d];
     }
   }
-  if (out.numel()) run("matmul", product, out);
+  if (out.numel()) run_matmul("matmul", product, out.device());
   if (x0.ndim() == 1) out = squeeze(out, out.ndim() - 2);
   if (y0.ndim() == 1) out = squeeze(out, out.ndim() - 1);
   return out;
@@ -116,7 +116,7 @@ Array linear_into(const Array& x, const Array& weight, const std::optional<Array
   product.bias = bias ? bias_row.data() : nullptr;
   product.activation = activation;
   product.pre_activation = pre_activation ? pre_activation->data() : nullptr;
-  run("linear", product, out);
+  run_matmul("linear", product, out.device());
   return out;
 }
 }  // namespace

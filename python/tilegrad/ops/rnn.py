@@ -12,12 +12,16 @@ Weights have PyTorch's layout: weight_ih (gates * H, I), weight_hh (gates * H, H
 
 from __future__ import annotations
 
+from .. import _core
+from ..autograd.engine import grad
+from ..autograd.modes import enable_grad
+from ..autograd.op import op
 from .elementwise import relu, sigmoid, tanh
 from .index import narrow
 from .matmul import linear
 from .shape import cat, reshape_op
 
-ACTIVATIONS = {"tanh": tanh, "relu": relu}
+ACTIVATIONS = ("tanh", "relu")
 
 
 def recur(z, batch_sizes, reverse, states, step):
@@ -58,6 +62,161 @@ def _gates(z, h, weight_hh, bias_hh, count):
     return [narrow(total, 1, k * hidden, hidden) for k in range(count)]
 
 
+def lstm_composite(
+    x,
+    h0,
+    c0,
+    weight_ih,
+    weight_hh,
+    bias_ih,
+    bias_hh,
+    batch_sizes,
+    reverse,
+    weight_hr=None,
+    peephole=None,
+):
+    """`lstm` in plain ops: y, h, c. With more than PyTorch's fused layer has: a projection and peepholes."""
+    hidden = c0.shape[1]
+
+    def step(z, h, c):
+        i, f, g, o = _gates(z, h, weight_hh, bias_hh, 4)
+        if peephole is not None:
+            i, f = i + narrow(peephole, 0, 0, hidden) * c, f + narrow(peephole, 0, hidden, hidden) * c
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        if peephole is not None:
+            o = o + narrow(peephole, 0, 2 * hidden, hidden) * c
+        h = sigmoid(o) * tanh(c)
+        return (h if weight_hr is None else linear(h, weight_hr)), c
+
+    return recur(linear(x, weight_ih, bias_ih), batch_sizes, reverse, (h0, c0), step)
+
+
+def gru_composite(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse):
+    """`gru` in plain ops: y and h."""
+    hidden = h0.shape[1]
+
+    def step(v, h):
+        u = linear(h, weight_hh, bias_hh)
+        r = sigmoid(narrow(v, 1, 0, hidden) + narrow(u, 1, 0, hidden))
+        z = sigmoid(narrow(v, 1, hidden, hidden) + narrow(u, 1, hidden, hidden))
+        n = tanh(narrow(v, 1, 2 * hidden, hidden) + r * narrow(u, 1, 2 * hidden, hidden))
+        return (n + z * (h - n),)
+
+    return recur(linear(x, weight_ih, bias_ih), batch_sizes, reverse, (h0,), step)
+
+
+def rnn_composite(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, rectified):
+    """`rnn` in plain ops: y and h."""
+    activation = relu if rectified else tanh
+
+    def step(v, h):
+        return (activation(v + linear(h, weight_hh, bias_hh)),)
+
+    return recur(linear(x, weight_ih, bias_ih), batch_sizes, reverse, (h0,), step)
+
+
+# --- the fused ops: one call for all steps. Their last output (lstm, gru: the gates) is a hint for the backward pass.
+def _gradients(function, inputs, dys):
+    """The gradients of function(*inputs) in plain ops, themselves differentiable: the composite of the backward ops."""
+    with enable_grad():
+        # stand-ins, so that an input that was computed from another one does not hand its gradient on to it here
+        seen = [x if x is None else (x.view_as(x) if x.requires_grad else x.detach().requires_grad_()) for x in inputs]
+        outputs = function(*seen)
+        pairs = [(y, dy) for y, dy in zip(outputs, dys, strict=True) if dy is not None]
+        wanted = [x for x in seen if x is not None]
+        found = iter(grad([y for y, _ in pairs], wanted, [dy for _, dy in pairs], create_graph=True, allow_unused=True))
+        return tuple(_core.full((0,), 0, inputs[0].dtype) if x is None else _or_zeros(next(found), x) for x in seen)
+
+
+def _or_zeros(dx, x):
+    return _core.full(x.shape, 0, x.dtype) if dx is None else dx
+
+
+lstm_op = op(_core.lstm)
+lstm_backward = op(_core.lstm_backward)
+gru_op = op(_core.gru)
+gru_backward = op(_core.gru_backward)
+rnn_op = op(_core.rnn)
+rnn_backward = op(_core.rnn_backward)
+
+
+def _answers(found, needs):
+    """Gradients for the inputs that want one; the kernels leave out what is not wanted."""
+    return (*(dx if need else None for dx, need in zip(found, needs, strict=False)), None, None)
+
+
+@lstm_op.backward
+def _(dy, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, out, out3, dy1, dy2, needs):
+    found = lstm_backward(
+        dy, dy1, dy2, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse,
+        out.detach(), out3.detach(), needs[0], any(needs[3:7]),
+    )  # fmt: skip
+    return _answers(found, needs)
+
+
+@gru_op.backward
+def _(dy, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, out, out2, dy1, needs):
+    found = gru_backward(
+        dy, dy1, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse,
+        out.detach(), out2.detach(), needs[0], any(needs[2:6]),
+    )  # fmt: skip
+    return _answers(found, needs)
+
+
+@rnn_op.backward
+def _(dy, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu, out, dy1, needs):
+    found = rnn_backward(
+        dy, dy1, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu,
+        out.detach(), needs[0], any(needs[2:6]),
+    )  # fmt: skip
+    return (*_answers(found, needs), None)
+
+
+@lstm_op.composite
+def _(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse):
+    y, h, c = lstm_composite(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse)
+    return y, h, c, _core.full((0,), 0, x.dtype)
+
+
+@gru_op.composite
+def _(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse):
+    y, h = gru_composite(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse)
+    return y, h, _core.full((0,), 0, x.dtype)
+
+
+rnn_op.composite(rnn_composite)
+
+
+@lstm_backward.composite
+def _(
+    dy, dhn, dcn, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, wants_dx, wants_dw
+):  # fmt: skip
+    return _gradients(
+        lambda *inputs: lstm_composite(*inputs, batch_sizes, reverse),
+        (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh),
+        (dy, dhn, dcn),
+    )
+
+
+@gru_backward.composite
+def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, wants_dx, wants_dw):
+    return _gradients(
+        lambda *inputs: gru_composite(*inputs, batch_sizes, reverse),
+        (x, h0, weight_ih, weight_hh, bias_ih, bias_hh),
+        (dy, dhn),
+    )
+
+
+@rnn_backward.composite
+def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu, y, wants_dx, wants_dw):
+    return _gradients(
+        lambda *inputs: rnn_composite(*inputs, batch_sizes, reverse, relu),
+        (x, h0, weight_ih, weight_hh, bias_ih, bias_hh),
+        (dy, dhn),
+    )
+
+
+# --- the functions
 def lstm(
     x,
     h0,
@@ -85,19 +244,10 @@ def lstm(
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
-    hidden = c0.shape[1]
-
-    def step(z, h, c):
-        i, f, g, o = _gates(z, h, weight_hh, bias_hh, 4)
-        if peephole is not None:
-            i, f = i + narrow(peephole, 0, 0, hidden) * c, f + narrow(peephole, 0, hidden, hidden) * c
-        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-        if peephole is not None:
-            o = o + narrow(peephole, 0, 2 * hidden, hidden) * c
-        h = sigmoid(o) * tanh(c)
-        return (h if weight_hr is None else linear(h, weight_hr)), c
-
-    return recur(linear(x, weight_ih, bias_ih), batch_sizes, reverse, (h0, c0), step)
+    if weight_hr is None and peephole is None:
+        y, h, c, _gates_kept = lstm_op(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse)
+        return y, h, c
+    return lstm_composite(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, weight_hr, peephole)
 
 
 def gru(x, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_sizes=None, reverse=False):
@@ -113,16 +263,8 @@ def gru(x, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_sizes=Non
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
     """
-    hidden = h0.shape[1]
-
-    def step(v, h):
-        u = linear(h, weight_hh, bias_hh)
-        r = sigmoid(narrow(v, 1, 0, hidden) + narrow(u, 1, 0, hidden))
-        z = sigmoid(narrow(v, 1, hidden, hidden) + narrow(u, 1, hidden, hidden))
-        n = tanh(narrow(v, 1, 2 * hidden, hidden) + r * narrow(u, 1, 2 * hidden, hidden))
-        return (n + z * (h - n),)
-
-    return recur(linear(x, weight_ih, bias_ih), batch_sizes, reverse, (h0,), step)
+    y, h, _gates_kept = gru_op(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse)
+    return y, h
 
 
 def gru_reset_first(x, h0, weight_ih, weight_hh, bias=None, batch_sizes=None, reverse=False):
@@ -160,9 +302,4 @@ def rnn(x, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_sizes=Non
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
-    activation = ACTIVATIONS[nonlinearity]
-
-    def step(v, h):
-        return (activation(v + linear(h, weight_hh, bias_hh)),)
-
-    return recur(linear(x, weight_ih, bias_ih), batch_sizes, reverse, (h0,), step)
+    return rnn_op(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, nonlinearity == "relu")

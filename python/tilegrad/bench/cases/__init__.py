@@ -13,6 +13,7 @@ FAMILIES = (
     "rows",
     "elementwise",
     "steps",
+    "rnn",
 )
 
 CASES: list[Case] = [case for family in FAMILIES for case in importlib.import_module(f"{__name__}.{family}").CASES]
