@@ -64,10 +64,8 @@ P call_kernel_profiled(Op* op, P const* args, int n) {
   P told = tuple ? PyObject_CallFunction(told_to, "OOOLL", op->name, tuple, out, start, end) : nullptr;
   Py_XDECREF(tuple);
   Py_DECREF(told_to);
-  if (told)
-    Py_DECREF(told);
-  else
-    Py_CLEAR(out);
+  if (told) Py_DECREF(told);
+  else Py_CLEAR(out);
   return out;
 }
 
