@@ -11,6 +11,7 @@ void bind_gather();
 void bind_matmul();
 void bind_norm();
 void bind_optimizer();
+void bind_order();
 void bind_pad();
 void bind_random();
 void bind_reduce();
@@ -28,6 +29,7 @@ inline void bind_functions() {
   bind_matmul();
   bind_norm();
   bind_optimizer();
+  bind_order();
   bind_pad();
   bind_random();
   bind_reduce();

@@ -17,11 +17,12 @@
 
 namespace tg::TG_ISA {
 
-// Inputs and sums of a job: less than half of a common second-level cache.
+// Inputs and sums of a job: less than half of a common second-level cache. A group's weights are read once a job: where they are
+// larger than that cache, jobs are, too.
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
-inline constexpr int64_t job_bytes = 384 << 10;
+inline constexpr int64_t job_bytes = 384 << 10, large_job_bytes = 2 << 20;
 #else
-inline constexpr int64_t job_bytes = 192 << 10;
+inline constexpr int64_t job_bytes = 192 << 10, large_job_bytes = 1 << 20;
 #endif
 inline constexpr int64_t job_pixels = 1024;  // enough that packed weights are used often
 
@@ -93,7 +94,10 @@ template <class T> struct Correlation {
   int64_t bytes_of(const Box& b) const {
     return (frame_size(b) + (slides ? 0 : pixels_of(b) * registers * width)) * int64_t(sizeof(T));
   }
-  bool fits(const Box& b) const { return bytes_of(b) <= job_bytes && pixels_of(b) <= job_pixels; }
+  bool fits(const Box& b) const {
+    const int64_t half = weight_group * int64_t(sizeof(T)) / 2;
+    return bytes_of(b) <= smaller(larger(half, job_bytes), large_job_bytes) && pixels_of(b) <= job_pixels;
+  }
 
   // As many lines, then planes, then images as the cache holds, but enough jobs for all threads.
   void choose_box(int threads) {
@@ -177,7 +181,7 @@ template <class T> struct Correlation {
     const T* const from = static_cast<const T*>(c.weight) + group * weight_group + begin * weight_out;
     for_each_phase([&](const Axis(&axes)[3], int64_t depth, int64_t first) {
       T* to = packed(group, first) + begin * depth;
-      if (forward && !slides) return pack_columns<T>({from, 1, weight_out}, depth, channels, to, ld);
+      if (forward && !slides) return pack_turned(from, weight_out, depth, channels, to, ld);
       for (int64_t a = 0; a < in_channels; ++a)
         for (int64_t t0 = 0; t0 < axes[0].taps; ++t0)
           for (int64_t t1 = 0; t1 < axes[1].taps; ++t1)
@@ -279,19 +283,28 @@ template <class T> struct Correlation {
   // nr_vectors registers of pixels at a time, from as many lines as that takes.
   [[gnu::noinline]] void slide_part(const Part& part) {
     const Box& b = part.box;
-    const int64_t lines = b.images * b.count[0] * b.count[1], per_line = ceil_div(b.count[2], width);
+    const int64_t all = b.images * b.count[0] * b.count[1] * ceil_div(b.count[2], width);
+    int64_t n = 0, z = 0, p = 0, q = 0;  // the next register's first pixel
     alignas(64) T sums[mr * nr_vectors * width];
-    for (int64_t at = 0; at < lines * per_line; at += nr_vectors) {
-      const int64_t used = smaller(nr_vectors, lines * per_line - at);
+    for (int64_t at = 0; at < all; at += nr_vectors) {
+      const int64_t used = smaller(nr_vectors, all - at);
       T* to[nr_vectors];
       int64_t counts[nr_vectors];
       SlideTile<T> t;
       for (int64_t j = 0; j < nr_vectors; ++j) {
-        const int64_t v = at + smaller(j, used - 1), l = v / per_line, q = v % per_line * width;
-        const int64_t p = l % b.count[1], z = l / b.count[1] % b.count[0], n = l / (b.count[1] * b.count[0]);
+        if (j >= used) {
+          t.pixels[j] = part.data;  // read, not stored
+          continue;
+        }
         t.pixels[j] = part.data + n * frame.image + z * frame.step[0] * frame.plane + p * frame.step[1] * frame.row + q;
         to[j] = part.line_of(n, z, p, out) + q * part.spacing[2];
         counts[j] = b.count[2] - q;
+        q += width;
+        if (q < b.count[2]) continue;
+        q = 0;
+        if (++p < b.count[1]) continue;
+        p = 0;
+        if (++z == b.count[0]) z = 0, ++n;
       }
       for (int64_t o = 0; o < out_channels; o += tile_rows) {
         const int64_t rows = smaller(tile_rows, out_channels - o);

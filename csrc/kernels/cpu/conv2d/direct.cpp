@@ -1,5 +1,9 @@
-// Convolution by summing the products themselves, with the input read where it lies: correlate.h makes y and the gradient for
-// x, weight_sum.h the one for the weight; axis.h is their geometry, gather.h the tiles in registers.
+// Convolution by summing the products themselves, with the input read where it lies:
+//   axis.h          geometry of an axis, and the zeros around the input
+//   gather.h        tiles in registers
+//   correlate.h     y, and the gradient for x
+//   weight_sum.h    the gradient for the weight, lanes = output channels
+//   weight_slide.h  the same for few output channels, lanes = pixels
 //
 // Cost: 2 N O P Q C KH KW / groups operations each. Memory: inputs are copied once where there is padding, weights once per call.
 //
@@ -8,6 +12,7 @@
 // infinite weight gives NaN where its window leaves the image, as in PyTorch.
 #include "kernels/cpu/conv2d/direct.h"
 #include "kernels/cpu/conv2d/correlate.h"
+#include "kernels/cpu/conv2d/weight_slide.h"
 #include "kernels/cpu/conv2d/weight_sum.h"
 
 namespace tg::TG_ISA {
@@ -36,7 +41,10 @@ Status direct_forward(const Launch& launch, const Conv3d& c) { return correlate(
 Status direct_backward_input(const Launch& launch, const Conv3d& c) { return correlate(launch, c, false); }
 Status direct_backward_weight(const Launch& launch, const Conv3d& c) {
   if (!can_do(c)) return {Status::missing};
-  visit_type(c.x.dtype, [&]<class T>() { WeightSum<T>(c, launch.threads).run(launch); });
+  visit_type(c.x.dtype, [&]<class T>() {
+    if (WeightSlide<T>::suits(c)) WeightSlide<T>(c, launch.threads).run(launch);
+    else WeightSum<T>(c, launch.threads).run(launch);
+  });
   return {};
 }
 
@@ -44,7 +52,9 @@ size_t direct_forward_workspace(const Conv3d& c, int threads) { return correlate
 size_t direct_backward_input_workspace(const Conv3d& c, int threads) { return correlate_workspace(c, threads, false); }
 size_t direct_backward_weight_workspace(const Conv3d& c, int threads) {
   if (!can_do(c)) return 0;
-  return visit_type(c.x.dtype, [&]<class T>() { return WeightSum<T>(c, threads).workspace(); });
+  return visit_type(c.x.dtype, [&]<class T>() {
+    return WeightSlide<T>::suits(c) ? WeightSlide<T>(c, threads).workspace() : WeightSum<T>(c, threads).workspace();
+  });
 }
 
 // --- rows of the table: volumes know no other algorithm -----------------------------------------------------------------

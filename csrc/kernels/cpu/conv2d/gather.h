@@ -124,6 +124,25 @@ template <class T, int rows = mr> TG_INLINE void slide(const SlideTile<T>& t, in
   slide_tile<T, rows>(t);
 }
 
+// Element (k, j) at from[k + j * stride]  ->  to[k * ld + j], with zeros for j from `columns` to ld, a multiple of a register.
+template <class T>
+[[gnu::noinline]] static void pack_turned(const T* from, int64_t stride, int64_t depth, int64_t columns, T* to, int64_t ld) {
+  constexpr int width = Vec<T>::width;
+  for (int64_t k = 0; k < depth; k += width)
+    for (int64_t j = 0; j < ld; j += width) {
+      const int64_t lines = smaller(width, depth - k);
+      Vec<T> block[width];
+#pragma GCC unroll 16
+      for (int i = 0; i < width; ++i)
+        block[i] = j + i < columns ? Vec<T>::load(from + (j + i) * stride + k, lines) : Vec<T>(T(0));
+      transpose(block);
+      T* const out = to + k * ld + j;
+#pragma GCC unroll 16
+      for (int i = 0; i < width; ++i)
+        if (i < lines) block[i].store(out + i * ld);
+    }
+}
+
 // What is done to a sum before it is stored.
 template <class T> struct Epilogue {
   const T* bias = nullptr;  // of channel 0, or null

@@ -157,7 +157,7 @@ template <class T> struct WeightSum {
             const T* const from = static_cast<const T*>(y.data) + (box.n + n) * y.batch_stride +
                                   (job.group * out_channels + o) * y.channel_stride + (box.at[0] + z) * y.stride[0] +
                                   (box.at[1] + p) * y.stride[1];
-            pack_columns<T>({from, 1, y.channel_stride}, run, smaller(ld, out_channels - o), to, ld);
+            pack_turned(from, y.channel_stride, run, smaller(ld, out_channels - o), to, ld);
           }
     }
   }
