@@ -159,7 +159,8 @@ def function_signature(function: types.FunctionType) -> str:
     parameters = list(whole.parameters.values())
     parameters[0] = parameters[0].replace(name="self", annotation=parameters[0].empty)
     result = "Any" if whole.return_annotation is whole.empty else str(whole.return_annotation)
-    text = str(whole.replace(parameters=parameters, return_annotation=whole.empty)).replace("'", "")
+    text = re.sub(r": '([^']*)'", r": \1", str(whole.replace(parameters=parameters, return_annotation=whole.empty)))
+    result = result.replace("'", "")
     return re.sub(r"\b(int|float|bool)\b", lambda match: match[0].capitalize(), f"{text} -> {result}")
 
 

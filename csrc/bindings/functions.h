@@ -12,6 +12,7 @@ void bind_loss();
 void bind_matmul();
 void bind_norm();
 void bind_optimizer();
+void bind_order();
 void bind_pad();
 void bind_random();
 void bind_reduce();
@@ -30,6 +31,7 @@ inline void bind_functions() {
   bind_matmul();
   bind_norm();
   bind_optimizer();
+  bind_order();
   bind_pad();
   bind_random();
   bind_reduce();

@@ -17,6 +17,7 @@ enum Domain : unsigned { floats = 1, integers = 2, booleans = 4 };
 
 struct OnFloats { static constexpr unsigned domain = floats; };
 struct OnBits { static constexpr unsigned domain = integers | booleans; };
+struct OnIntegers { static constexpr unsigned domain = integers; };
 struct OnNumbers { static constexpr unsigned domain = floats | integers; };
 struct OnAll { static constexpr unsigned domain = floats | integers | booleans; };
 
@@ -80,6 +81,42 @@ inline constexpr double gelu_c1 = 2 * 0.79788456080286535588;  // 2 sqrt(2 / pi)
 inline constexpr double gelu_c3 = gelu_c1 * 0.044715;
 
 TG_UNARY(gelu_tanh, OnFloats) { return x * sigmoid(x * fma(x * x, constant<V>(gelu_c3), constant<V>(gelu_c1))); }
+
+TG_UNARY(tan, OnFloats) { return tan(x); }
+TG_UNARY(asin, OnFloats) { return asin(x); }
+TG_UNARY(acos, OnFloats) { return acos(x); }
+TG_UNARY(atan, OnFloats) { return atan(x); }
+TG_UNARY(sinh, OnFloats) { return sinh(x); }
+TG_UNARY(cosh, OnFloats) { return cosh(x); }
+TG_UNARY(asinh, OnFloats) { return asinh(x); }
+TG_UNARY(acosh, OnFloats) { return acosh(x); }
+TG_UNARY(atanh, OnFloats) { return atanh(x); }
+TG_UNARY(exp2, OnFloats) { return exp2(x); }
+TG_UNARY(log10, OnFloats) { return log10(x); }
+TG_UNARY(frac, OnFloats) { return x - trunc(x); }
+TG_UNARY(erfc, OnFloats) { return erfc(x); }
+TG_UNARY(erfinv, OnFloats) { return erfinv(x); }
+TG_UNARY(lgamma, OnFloats) { return lgamma(x); }
+TG_UNARY(digamma, OnFloats) { return digamma(x); }
+
+inline constexpr double selu_scale = 1.0507009873554804934, selu_alpha = 1.6732632423543772848;
+
+TG_UNARY(selu, OnFloats) { return constant<V>(selu_scale) * select(x > constant<V>(0), x, constant<V>(selu_alpha) * expm1(x)); }
+
+// x tanh(log(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2); from 20 on it is x.
+TG_UNARY(mish, OnFloats) {
+  const V e = exp(min(x, constant<V>(20))), n = e * (e + constant<V>(2));
+  return select(x > constant<V>(20), x, x * (n / (n + constant<V>(2))));
+}
+
+TG_UNARY(softsign, OnFloats) { return x / (constant<V>(1) + abs(x)); }
+
+template <class V> TG_FUNCTOR V hard_sigmoid(V x) {
+  return min(max(x + constant<V>(3), constant<V>(0)), constant<V>(6)) / constant<V>(6);
+}
+TG_UNARY(hardsigmoid, OnFloats) { return hard_sigmoid(x); }
+TG_UNARY(hardswish, OnFloats) { return x * hard_sigmoid(x); }
+TG_UNARY(logsigmoid, OnFloats) { return min(x, constant<V>(0)) - log1p(exp(-abs(x))); }
 #undef TG_UNARY
 
 // --- binary ------------------------------------------------------------------------------------------------------------
@@ -120,6 +157,18 @@ TG_BINARY(remainder, OnNumbers) {
   }
 }
 
+TG_BINARY(fmod, OnNumbers) {  // with the sign of a
+  if constexpr (is_integer<V>) {
+    const V rest = remainder(abs(a), abs(b));
+    return select(a < constant<V>(0), -rest, rest);
+  } else {
+    return fmod(a, b);
+  }
+}
+
+TG_BINARY(bitwise_left_shift, OnIntegers) { return shifted_left(a, b); }
+TG_BINARY(bitwise_right_shift, OnIntegers) { return shifted_right(a, b); }
+
 TG_BINARY(floor_divide, OnNumbers) {
   if constexpr (is_integer<V>) {
     return floor_divide(a, b);
@@ -159,7 +208,67 @@ TG_BINARY(gelu_tanh_backward, OnFloats) {  // x: s + x s (1 - s) v' with s = sig
   const V slope = fma(square, constant<V>(3 * gelu_c3), constant<V>(gelu_c1));
   return b * fma(a * slope, s * (constant<V>(1) - s), s);
 }
+
+TG_BINARY(hypot, OnFloats) { return hypot(a, b); }
+TG_BINARY(copysign, OnFloats) { return copysign(a, b); }
+
+TG_BINARY(logaddexp, OnFloats) {  // log(e^a + e^b)
+  const V high = max(a, b), low = min(a, b);
+  return select(high == low, high + constant<V>(0.69314718055994530942), high + log1p(exp(low - high)));
+}
+
+TG_BINARY(xlogy, OnFloats) {  // 0 where a is 0, unless b is NaN
+  return select((a == constant<V>(0)) & (b == b), constant<V>(0), a * log(b));
+}
+
+// b is the parameter: slope, alpha
+TG_BINARY(leaky_relu, OnFloats) { return select(a > constant<V>(0), a, a * b); }
+TG_BINARY(elu, OnFloats) { return select(a > constant<V>(0), a, b * expm1(a)); }
+TG_BINARY(celu, OnFloats) { return select(a > constant<V>(0), a, b * expm1(a / b)); }
+
+// (x, dy) -> dx
+TG_BINARY(selu_backward, OnFloats) {
+  return b * constant<V>(selu_scale) * select(a > constant<V>(0), constant<V>(1), constant<V>(selu_alpha) * exp(a));
+}
+TG_BINARY(mish_backward, OnFloats) {  // t + x (1 - t^2) sigmoid(x) with t = tanh(log(1 + e^x))
+  const V e = exp(min(a, constant<V>(20))), n = e * (e + constant<V>(2)), t = n / (n + constant<V>(2));
+  const V slope = fma(a * ((constant<V>(1) - t) * (constant<V>(1) + t)), e / (constant<V>(1) + e), t);
+  return b * select(a > constant<V>(20), constant<V>(1), slope);
+}
+TG_BINARY(softsign_backward, OnFloats) {
+  const V d = constant<V>(1) + abs(a);
+  return b / (d * d);
+}
+TG_BINARY(hardsigmoid_backward, OnFloats) { return select(abs(a) < constant<V>(3), b / constant<V>(6), constant<V>(0)); }
+TG_BINARY(hardswish_backward, OnFloats) {  // (2 x + 3) / 6 between -3 and 3
+  const V inner = b * fma(a, constant<V>(1.0 / 3), constant<V>(0.5));
+  return select(a <= constant<V>(-3), constant<V>(0), select(a < constant<V>(3), inner, b));
+}
+TG_BINARY(logsigmoid_backward, OnFloats) { return b * sigmoid(-a); }
 #undef TG_BINARY
+
+// --- ternary -------------------------------------------------------------------------------------------------------------
+
+#define TG_TERNARY(name, base)                                                    \
+  struct ternary_##name : base {                                                  \
+    template <class V> TG_FUNCTOR V operator()(V a, V b, V c) const;              \
+  };                                                                              \
+  template <class V> TG_FUNCTOR V ternary_##name::operator()(V a, V b, V c) const
+
+TG_TERNARY(clamp, OnNumbers) { return min(max(a, b), c); }  // NaN stays; c wins where b > c
+
+TG_TERNARY(lerp, OnFloats) {  // from the nearer end, so that weight 1 gives b exactly
+  const V difference = b - a;
+  return select(abs(c) < constant<V>(0.5), fma(c, difference, a), b - difference * (constant<V>(1) - c));
+}
+TG_TERNARY(addcmul, OnNumbers) { return a + b * c; }
+TG_TERNARY(addcdiv, OnFloats) { return a + b / c; }
+
+// (x, dy, parameter) -> dx
+TG_TERNARY(leaky_relu_backward, OnFloats) { return select(a > constant<V>(0), b, b * c); }
+TG_TERNARY(elu_backward, OnFloats) { return select(a > constant<V>(0), b, b * c * exp(a)); }
+TG_TERNARY(celu_backward, OnFloats) { return select(a > constant<V>(0), b, b * exp(a / c)); }
+#undef TG_TERNARY
 
 // --- comparisons, on plain values: false with a NaN, except ne -----------------------------------------------------------
 

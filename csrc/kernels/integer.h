@@ -88,6 +88,18 @@ template <class T> TG_DEVICE_FUNCTION Integer<T> remainder(Integer<T> a, Integer
   }
 }
 
+// x * 2^n and floor(x / 2^n); shifts of all bits or more leave 0, or -1 of a negative number; a negative n is taken as that.
+template <class T> TG_DEVICE_FUNCTION Integer<T> shifted_left(Integer<T> x, Integer<T> n) {
+  const auto count = static_cast<uint64_t>(n.value);
+  return count < 8 * sizeof(T) ? wrapped<T>(bits(x) << count) : Integer<T>{0};
+}
+template <class T> TG_DEVICE_FUNCTION Integer<T> shifted_right(Integer<T> x, Integer<T> n) {
+  const auto count = static_cast<uint64_t>(n.value);
+  const auto most = static_cast<uint64_t>(8 * sizeof(T) - 1);
+  if constexpr (std::is_signed_v<T>) return {static_cast<T>(x.value >> (count < most ? count : most))};
+  else return count <= most ? Integer<T>{static_cast<T>(x.value >> count)} : Integer<T>{0};
+}
+
 template <class T> TG_DEVICE_FUNCTION Integer<T> pow(Integer<T> base, Integer<T> exponent) {
   if constexpr (std::is_signed_v<T>) {
     if (exponent.value < 0) {

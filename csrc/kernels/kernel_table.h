@@ -8,8 +8,11 @@
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"
+#include "kernels/arguments/positions.h"
 #include "kernels/arguments/random.h"
 #include "kernels/arguments/rnn.h"
+#include "kernels/arguments/scan.h"
+#include "kernels/arguments/sort.h"
 #include "kernels/op_list.h"
 #include "kernels/views.h"
 
@@ -75,6 +78,19 @@ struct KernelTable {
   Status (*index_add)(const Launch&, const Indexed&);   // out (outer, picked, inner) += in (outer, count, inner), in order of i
   Status (*index_copy)(const Launch&, const Indexed&);  // out[:, index, :] = in (outer, count, inner), the last i wins
 
+  // indexing of single elements, order, running sums
+  Status (*gather)(const Launch&, const Positions&);
+  Status (*scatter)(const Launch&, const Positions&);
+  Status (*nonzero_count)(const Launch&, const Nonzero&);  // the trues of each piece
+  Status (*nonzero)(const Launch&, const Nonzero&);
+  Status (*scan)(const Launch&, const Scan&);
+  Status (*sort)(const Launch&, const Sort&);
+  size_t (*sort_workspace)(const Sort&, int threads);
+  Status (*topk)(const Launch&, const TopK&);
+  size_t (*topk_workspace)(const TopK&, int threads);
+  Status (*searchsorted)(const Launch&, const SearchSorted&);
+  Status (*logsumexp)(const Launch&, const Rows& x, const Rows& y);    // y has one column
+  Status (*ternary[ternary_count])(const Launch&, const Strided<4>&);  // T = f(T, T, T)
   // embeddings: rows of a table (index_select), and the table's gradient
   Status (*embedding_backward)(const Launch&, const EmbeddingBackward&);
   size_t (*embedding_backward_workspace)(const EmbeddingBackward&);

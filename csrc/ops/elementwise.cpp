@@ -17,6 +17,10 @@ const char* name_of(BinaryOp op) {
   static constexpr const char* names[] = {TG_BINARY_OPS(TG_NAME)};
   return names[static_cast<int>(op)];
 }
+const char* name_of(TernaryOp op) {
+  static constexpr const char* names[] = {TG_TERNARY_OPS(TG_NAME)};
+  return names[static_cast<int>(op)];
+}
 const char* name_of(CompareOp op) {
   static constexpr const char* names[] = {TG_COMPARE_OPS(TG_NAME)};
   return names[static_cast<int>(op)];
@@ -49,7 +53,7 @@ struct Priorities {
 // Functions of floating types only: integers become float32 first, as in PyTorch.
 bool needs_float(UnaryOp op) { return op >= UnaryOp::sqrt; }
 bool needs_float(BinaryOp op) { return op == BinaryOp::div || op == BinaryOp::atan2 || op >= BinaryOp::relu_backward; }
-bool is_bitwise(BinaryOp op) { return op >= BinaryOp::bitwise_and && op <= BinaryOp::bitwise_xor; }
+bool is_bitwise(BinaryOp op) { return op >= BinaryOp::bitwise_and && op <= BinaryOp::bitwise_right_shift; }
 
 // x as a tensor of `dtype`: x itself, or a converted copy kept alive in `converted`.
 Operand in_dtype(const Operand& x, DType dtype, Array& converted) {
@@ -71,7 +75,7 @@ DType binary_dtype(BinaryOp op, const Operand& x, const Operand& y) {
   if (op == BinaryOp::sub)
     check(dtype != DType::b8, ErrorKind::type,
           "sub: bool tensors cannot be subtracted; use logical_xor (^) or logical_not (~)");
-  const bool divides = op == BinaryOp::floor_divide || op == BinaryOp::remainder;
+  const bool divides = op == BinaryOp::floor_divide || op == BinaryOp::remainder || op == BinaryOp::fmod;
   if (divides && !is_floating(dtype))
     check(!has_zero(y), ErrorKind::zero_division, "{}: integer division by zero", name_of(op));
   if (op == BinaryOp::pow && y.kind == Operand::integer && !is_floating(dtype))
@@ -187,6 +191,64 @@ void binary_(BinaryOp op, Array& x, const Operand& y) {
   Array converted, copy;
   const Operand other = apart_from(x, in_dtype(y, dtype, converted), copy);
   run_binary(op, x, self, other, dtype);
+  touch(x);
+}
+
+namespace {
+
+DType ternary_dtype(TernaryOp op, const Operand& x, const Operand& y, const Operand& z) {
+  Priorities p;
+  for (const Operand* v : {&x, &y, &z}) p.add(*v);
+  const DType dtype = *Priorities::combine(p.dims, Priorities::combine(p.zero_dim, p.number));
+  const bool takes_integers = op == TernaryOp::clamp || op == TernaryOp::addcmul;
+  if (!takes_integers && !is_floating(dtype)) return DType::f32;
+  check(dtype != DType::b8, ErrorKind::runtime, "{}: not defined for bool tensors", name_of(op));
+  return dtype;
+}
+
+void run_ternary(TernaryOp op, Array& out, const Operand& x, const Operand& y, const Operand& z, DType dtype) {
+  if (out.numel() == 0) return;
+  StridedBuilder<4> builder(out);
+  builder.input(1, x, dtype);
+  builder.input(2, y, dtype);
+  builder.input(3, z, dtype);
+  const auto kernel = table_of(out.device()).ternary[static_cast<int>(op)];
+  if (!kernel || kernel(launch_on(out.device()), builder.build()).code == Status::missing) missing_kernel(name_of(op), dtype);
+}
+
+}  // namespace
+
+Array ternary(TernaryOp op, const Array& x, const Operand& y, const Operand& z) {
+  const Operand self{Operand::tensor, &x, {}};
+  const DType dtype = ternary_dtype(op, self, y, z);
+  Array converted[3];
+  const Operand a = in_dtype(self, dtype, converted[0]), b = in_dtype(y, dtype, converted[1]),
+                c = in_dtype(z, dtype, converted[2]);
+  Dims shape = x.shape;
+  for (const Operand& v : {b, c})
+    if (v.kind == Operand::tensor) shape = broadcast_shapes(name_of(op), shape, v.array->shape);
+  Array out = shape == x.shape ? empty_like(*a.array, dtype) : empty(shape, dtype);
+  run_ternary(op, out, a, b, c, dtype);
+  return out;
+}
+
+void ternary_(TernaryOp op, Array& x, const Operand& y, const Operand& z) {
+  const Operand self{Operand::tensor, &x, {}};
+  const DType dtype = ternary_dtype(op, self, y, z);
+  Dims shape = x.shape;
+  for (const Operand& v : {y, z})
+    if (v.kind == Operand::tensor) shape = broadcast_shapes(name_of(op), shape, v.array->shape);
+  check_in_place(name_of(op), x, shape, dtype);
+  check_writable(name_of(op), x);
+  if (dtype != x.dtype) {
+    Array wide = ternary(op, x, y, z);
+    copy_(x, Operand{Operand::tensor, &wide, {}});
+    return;
+  }
+  Array converted[2], copies[2];
+  const Operand b = apart_from(x, in_dtype(y, dtype, converted[0]), copies[0]);
+  const Operand c = apart_from(x, in_dtype(z, dtype, converted[1]), copies[1]);
+  run_ternary(op, x, self, b, c, dtype);
   touch(x);
 }
 

@@ -5,6 +5,7 @@
 namespace tg::ops {
 
 Array softmax(const Array& x, int64_t dim);
+Array logsumexp(const Array& x, int64_t dim);  // the dim goes away
 Array softmax_backward(const Array& y, const Array& dy, int64_t dim);
 Array log_softmax(const Array& x, int64_t dim);
 Array log_softmax_backward(const Array& y, const Array& dy, int64_t dim);

@@ -43,6 +43,24 @@ Array backward_over_rows(const char* op, RowBackwardKernel kernel, const Array& 
 
 Array softmax(const Array& x, int64_t dim) { return over_rows("softmax", table_of(x.device()).softmax, x, dim); }
 Array log_softmax(const Array& x, int64_t dim) { return over_rows("log_softmax", table_of(x.device()).log_softmax, x, dim); }
+Array logsumexp(const Array& x, int64_t dim) {
+  check_floating("logsumexp", x);
+  const int at = wrap_dim("logsumexp", dim, x.ndim());
+  if (x.ndim() == 0) return reshape(logsumexp(reshape(x, {1}), 0), {});
+  const Array rows = dim_last(x, at);
+  Dims shape = rows.shape;
+  const int64_t cols = shape[x.ndim() - 1];
+  shape[x.ndim() - 1] = 1;
+  Array out = empty(shape, x.dtype);
+  if (out.numel()) {
+    const auto kernel = table_of(x.device()).logsumexp;
+    if (!kernel) missing_kernel("logsumexp", x.dtype);
+    const Rows in{rows.data(), x.dtype, out.numel(), cols, cols};
+    raise_unless_ok("logsumexp", kernel(launch_on(x.device()), in, rows_of(out)));
+  }
+  return squeeze(at == x.ndim() - 1 ? out : transpose(out, at, -1), at);
+}
+
 Array softmax_backward(const Array& y, const Array& dy, int64_t dim) {
   return backward_over_rows("softmax_backward", table_of(y.device()).softmax_backward, y, dy, dim);
 }

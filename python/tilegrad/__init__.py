@@ -35,12 +35,42 @@ from .ops.elementwise import (
     logical_or, logical_xor, lt, masked_fill, maximum, minimum, mul, ne, neg, pow, reciprocal, relu, remainder, round,
     rsqrt, sigmoid, sign, sin, sqrt, square, tanh, trunc, where,
 )  # fmt: skip
-from .ops.index import flip, gather, index_add, index_select, masked_select, narrow, roll, scatter, scatter_add, select
+from .ops.index import flip, gather, index_add, index_select, masked_select, narrow, roll, select
 from .ops.matmul import addmm, bmm, dot, matmul, mm, mv, outer
 from .ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, norm, prod, std, sum, var
 from .ops.shape import (
     broadcast_to, cat, chunk, concat, concatenate, diag, diagonal, expand, flatten, hstack, movedim, permute, repeat,
     reshape, split, squeeze, stack, t, tile, transpose, tril, triu, unbind, unflatten, unsqueeze, vstack,
+)  # fmt: skip
+from .ops.einsum import einsum
+from .ops.functions import (
+    acos, acosh, addcdiv, addcmul, asin, asinh, atan, atanh, bitwise_left_shift, bitwise_right_shift, copysign, cosh, deg2rad,
+    digamma, erfc, erfinv, exp2, float_power, fmax, fmin, fmod, frac, hypot, isneginf, isposinf, isreal, lerp, lgamma, log10,
+    logaddexp, logaddexp2, logit, nan_to_num, positive, rad2deg, rsub, sgn, signbit, sinc, sinh, tan, xlogy,
+)  # fmt: skip
+from .ops.scan import cummax, cummin, cumprod, cumsum, diff, logcumsumexp
+from .ops.scatter import scatter, scatter_add, scatter_reduce
+from .ops.products import (
+    addbmm, addmv, addr, baddbmm, cdist, chain_matmul, cross, inner, kron, pdist, tensordot, vdot,
+)  # fmt: skip
+from .ops.statistics import (
+    aminmax, bincount, corrcoef, count_nonzero, cov, dist, histc, histogram, nanmean, nansum, renorm, std_mean, trace, var_mean,
+)  # fmt: skip
+from .ops.indexing import (
+    adjoint, argwhere, atleast_1d, atleast_2d, atleast_3d, block_diag, broadcast_shapes, broadcast_tensors, cartesian_prod,
+    column_stack, combinations, complex, conj, diag_embed, diagflat, diagonal_scatter, dsplit, dstack, fliplr, flipud, hsplit,
+    index_copy, index_fill, index_put, is_complex, isin, masked_scatter, polar, put, ravel, real, repeat_interleave, rot90,
+    select_scatter, slice_scatter, take, take_along_dim, tensor_split, tril_indices, triu_indices, unravel_index, vander,
+    view_as_complex, view_as_real, vsplit,
+)  # fmt: skip
+from .ops.linalg import (
+    cholesky_inverse, cholesky_solve, det, inv as inverse, logdet, matrix_power, pinv as pinverse, slogdet,
+)  # fmt: skip
+from .ops.linalg import cholesky, qr, svd
+from . import linalg
+from .ops.sort import (
+    argsort, bucketize, kthvalue, median, mode, msort, nanmedian, nanquantile, quantile, searchsorted, sort, topk, unique,
+    unique_consecutive,
 )  # fmt: skip
 from .ops.softmax import log_softmax, softmax
 from .ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -55,6 +85,9 @@ from ._process import (
 
 add = Tensor.add
 sub = subtract = Tensor.sub
+arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, fix = acos, acosh, asin, asinh, atan, atan2, atanh, trunc
+moveaxis, swapdims, row_stack = movedim, transpose, vstack
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 absolute, multiply, div, true_divide, negative, clip, swapaxes = abs, mul, divide, divide, neg, clamp, transpose
 
 

@@ -20,10 +20,26 @@ _METHODS = {
         reshape permute transpose expand broadcast_to squeeze unsqueeze t flatten unflatten movedim split chunk unbind repeat
         tile tril triu as_strided diagonal diag""",
     "index": """
-        select narrow index_select index_add gather masked_select flip roll index_copy_ scatter scatter_ scatter_add
-        scatter_add_""",
+        select narrow index_select index_add gather masked_select flip roll index_copy_""",
     "matmul": "matmul mm bmm mv dot outer addmm",
     "softmax": "softmax log_softmax",
+    "functions": """
+        tan tan_ asin asin_ acos acos_ atan atan_ sinh sinh_ cosh cosh_ asinh asinh_ acosh acosh_ atanh atanh_ exp2 exp2_ log10
+        log10_ erfc erfc_ erfinv erfinv_ lgamma lgamma_ digamma digamma_ frac frac_ sgn positive deg2rad rad2deg sinc logit
+        nan_to_num signbit isposinf isneginf isreal fmod fmod_ hypot copysign logaddexp logaddexp2 xlogy xlogy_ fmax fmin
+        float_power bitwise_left_shift bitwise_right_shift lerp lerp_ addcmul addcmul_ addcdiv addcdiv_ expm1_ sin_ cos_""",
+    "products": "addbmm addmv addr baddbmm cross inner kron vdot",
+    "statistics": """
+        aminmax bincount corrcoef count_nonzero cov dist histc histogram nanmean nansum renorm trace""",
+    "indexing": """
+        adjoint argwhere conj diag_embed diagflat dsplit fliplr flipud hsplit index_copy index_fill index_put index_put_ isin
+        masked_scatter masked_scatter_ put put_ ravel repeat_interleave rot90 take take_along_dim tensor_split vsplit
+        diagonal_scatter select_scatter slice_scatter is_complex""",
+    "linalg": "cholesky det logdet matrix_power qr slogdet svd",
+    "scatter": "scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_",
+    "scan": "cumsum cumprod cummax cummin logcumsumexp diff",
+    "sort": """
+        sort argsort msort topk kthvalue median nanmedian mode quantile nanquantile unique unique_consecutive bucketize""",
 }
 # Further names PyTorch has for the same methods.
 _ALIASES = {
@@ -41,6 +57,16 @@ _ALIASES = {
     "less_equal": "le",
     "not_equal": "ne",
     "arctan2": "atan2",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctanh": "atanh",
+    "fix": "trunc",
+    "swapdims": "transpose",
+    "__lshift__": "bitwise_left_shift",
+    "__rshift__": "bitwise_right_shift",
 }
 _CONVERTERS = {
     "float": dtypes.float32,

@@ -297,18 +297,6 @@ class Tensor(_core.TensorBase):
         """In place: self - alpha * other."""
         return elementwise.sub_(self, other if alpha == 1 else _scaled(other, alpha))
 
-    def addcmul_(self, x: Tensor, y: Tensor, *, value: float = 1) -> Tensor:
-        """In place: self + value * x * y."""
-        return elementwise.add_(self, x * y * value)
-
-    def addcdiv_(self, x: Tensor, y: Tensor, *, value: float = 1) -> Tensor:
-        """In place: self + value * x / y."""
-        return elementwise.add_(self, x / y * value)
-
-    def lerp(self, end: Tensor, weight: Any) -> Tensor:
-        """self + weight * (end - self)."""
-        return self + (end - self) * weight
-
     # --- in place
     def zero_(self) -> Tensor:
         """All elements become 0."""

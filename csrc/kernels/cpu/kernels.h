@@ -20,9 +20,11 @@ enum class Level { baseline, avx2, avx512, avx512_bf16 };
 inline constexpr Level level = Level::TG_ISA;
 
 // elementwise.cpp; a null entry means that the next lower instruction set does it as well
-extern Status (*const unary_rows[unary_count])(const Launch&, const Strided<2>&);
-extern Status (*const binary_rows[binary_count])(const Launch&, const Strided<3>&);
+extern Status (*const unary_rows[unary_basic_count])(const Launch&, const Strided<2>&);
+extern Status (*const binary_rows[binary_basic_count])(const Launch&, const Strided<3>&);
 extern Status (*const compare_rows[compare_count])(const Launch&, const Strided<3>&);
+extern Status (*const unary_function_rows[unary_count - unary_basic_count])(const Launch&, const Strided<2>&);
+extern Status (*const binary_function_rows[binary_count - binary_basic_count])(const Launch&, const Strided<3>&);
 Status where(const Launch&, const Strided<4>&);
 
 // copy.cpp
@@ -98,6 +100,27 @@ Status index_select(const Launch&, const Indexed&);
 Status index_add(const Launch&, const Indexed&);
 Status index_copy(const Launch&, const Indexed&);
 
+// positions.cpp
+Status gather(const Launch&, const Positions&);
+Status scatter(const Launch&, const Positions&);
+Status nonzero_count(const Launch&, const Nonzero&);
+Status nonzero(const Launch&, const Nonzero&);
+
+// scan.cpp
+Status scan(const Launch&, const Scan&);
+
+// sort.cpp
+Status sort(const Launch&, const Sort&);
+size_t sort_workspace(const Sort&, int threads);
+Status topk(const Launch&, const TopK&);
+size_t topk_workspace(const TopK&, int threads);
+Status searchsorted(const Launch&, const SearchSorted&);
+
+// logsumexp.cpp
+Status logsumexp(const Launch&, const Rows& x, const Rows& y);
+
+// ternary.cpp
+extern Status (*const ternary_rows[ternary_count])(const Launch&, const Strided<4>&);
 // embedding.cpp
 Status embedding_backward(const Launch&, const EmbeddingBackward&);
 size_t embedding_backward_workspace(const EmbeddingBackward&);

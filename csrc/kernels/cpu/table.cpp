@@ -14,9 +14,9 @@ static KernelTable lower_table() {
   else return lower::table();
 }
 
-template <class Row, int count> static void take(Row (&rows)[count], Row const (&better)[count]) {
-  for (int i = 0; i < count; ++i)
-    if (better[i]) rows[i] = better[i];
+template <class Row, int count, int some> static void take(Row (&rows)[count], Row const (&better)[some], int first = 0) {
+  for (int i = 0; i < some; ++i)
+    if (better[i]) rows[first + i] = better[i];
 }
 
 static KernelTable make_table() {
@@ -29,11 +29,21 @@ static KernelTable make_table() {
   if constexpr (has_wider_floats) {
     take(t.unary, unary_rows);
     take(t.binary, binary_rows);
+    take(t.unary, unary_function_rows, unary_basic_count);
+    take(t.binary, binary_function_rows, binary_basic_count);
     take(t.compare, compare_rows);
     t.where = where;
     t.copy = copy;
     take(t.reduce, reduce_rows);
 
+    take(t.ternary, ternary_rows);
+    t.logsumexp = logsumexp;
+    t.scan = scan;
+    t.sort = sort;
+    t.sort_workspace = sort_workspace;
+    t.topk = topk;
+    t.topk_workspace = topk_workspace;
+    t.searchsorted = searchsorted;
     t.conv2d = conv2d;
     t.conv2d_backward_input = conv2d_backward_input;
     t.conv2d_backward_weight = conv2d_backward_weight;
@@ -108,6 +118,10 @@ static KernelTable make_table() {
 
   // Bound by memory or by integer arithmetic: compiled once.
   if constexpr (level == Level::baseline) {
+    t.gather = gather;
+    t.scatter = scatter;
+    t.nonzero_count = nonzero_count;
+    t.nonzero = nonzero;
     t.index_select = index_select;
     t.index_add = index_add;
     t.index_copy = index_copy;

@@ -252,15 +252,13 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
 
 
 def nonzero(x, *, as_tuple=False):
-    """Positions of the non-zero elements, (count, ndim) int64; found on the host with NumPy."""
-    detached = x.detach()
-    found = np.nonzero((detached != 0).numpy() if detached.ndim else (detached != 0).reshape(1).numpy())
-    columns = tuple(_core.cast(_core.from_buffer(c.astype(np.int64)), dtypes.int64) for c in found)
-    if as_tuple:
-        return columns
+    """The places of the elements that are not zero, in order: (count, ndim) int64, or with as_tuple one vector per dim."""
+    found = _core.nonzero(x)
+    if not as_tuple:
+        return found
     if x.ndim == 0:
-        return _core.full((len(found[0]), 0), 0, dtypes.int64)
-    return _from_host(np.stack(found, axis=1).astype(np.int64), dtypes.int64)
+        return (_core.nonzero(x.reshape(1))[:, 0],)
+    return tuple(_core.contiguous(found[:, d]) for d in range(x.ndim))
 
 
 def meshgrid(*tensors, indexing="ij"):

@@ -87,11 +87,23 @@ def _share(winner, other):
 
 def _clamp_kernel(x, min=None, max=None):
     """x limited to [min, max]; either limit may be left out, and may be a tensor."""
-    if min is None and max is None:
-        raise RuntimeError("clamp: at least one of min and max must be given")
-    if min is not None:
-        x = _core.maximum(x, min)
-    return x if max is None else _core.minimum(x, max)
+    if min is None:
+        if max is None:
+            raise RuntimeError("clamp: at least one of min and max must be given")
+        return _core.minimum(x, max)
+    return _core.maximum(x, min) if max is None else _core.clamp(x, min, max)
+
+
+def _clamp_in_place(x, min=None, max=None):
+    """`clamp` in place."""
+    if min is None:
+        if max is None:
+            raise RuntimeError("clamp_: at least one of min and max must be given")
+        _core.minimum_(x, max)
+    elif max is None:
+        _core.maximum_(x, min)
+    else:
+        _core.clamp_(x, min, max)
 
 
 def _clamp_dx(dy, x, min, max):
@@ -215,7 +227,7 @@ ceil_ = ceil.in_place(_core.ceil_)
 round_ = round.in_place(_core.round_)
 trunc_ = trunc.in_place(_core.trunc_)
 sign_ = sign.in_place(_core.sign_)
-clamp_ = clamp.in_place(lambda x, min, max: _core.copy_(x, _clamp_kernel(x, min, max)), name="clamp_")
+clamp_ = clamp.in_place(_clamp_in_place, name="clamp_")
 
 # --- comparisons and logic: bool results, no gradient
 eq, ne, lt, le, gt, ge = (op(k) for k in (_core.eq, _core.ne, _core.lt, _core.le, _core.gt, _core.ge))

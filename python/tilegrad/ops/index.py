@@ -85,36 +85,25 @@ def _long(index):
     return index if index.dtype is int64 else _core.cast(index, int64)
 
 
-def _flat_positions(index, x_shape, dim):
-    """Where gather reads in the flattened x: index along `dim`, its own position along the other dims."""
-    from .creation import arange
+# --- single elements by number along one dim
+WRITE, ADD, MULTIPLY, MAXIMUM, MINIMUM = range(5)  # ScatterOp in csrc/kernels/arguments/positions.h
 
-    stride, flat = 1, None
-    index = _core.wrap_index(index, x_shape[dim], dim)
-    for d in reversed(range(len(x_shape))):
-        at = index if d == dim else arange(index.shape[d]).reshape((-1,) + (1,) * (len(x_shape) - 1 - d))
-        part = at * stride
-        flat = part if flat is None else flat + part
-        stride *= x_shape[d]
-    return broadcast_to(flat, index.shape)
+
+def _gather_backward_kernel(dy, dim, index, x_shape):
+    """Zeros of x_shape plus dy where the index points."""
+    dx = _core.full(x_shape, 0, dy.dtype)
+    _core.scatter_(dx, dim, index, dy, ADD)
+    return dx
+
+
+gather_backward = op(_gather_backward_kernel, name="gather_backward")
+gather_backward.backward(dy=lambda d, dim, index: gather_op(d, dim, index))
+gather_op = op(_core.gather).backward(x=lambda dy, x_shape, dim, index: gather_backward(dy, dim, index, x_shape))
 
 
 def gather(x, dim, index):
     """out[i][j] = x[index[i][j]][j] for dim 0, and so on (PyTorch: torch.gather)."""
-    index = _long(index)
-    if x.ndim == 0:
-        return reshape_op(index_select_op(reshape_op(x, (1,)), 0, reshape_op(index, (-1,))), index.shape)
-    at = _dim("gather", dim, x)
-    if index.ndim != x.ndim:
-        raise RuntimeError(f"gather: the index of shape {index.shape} must have as many dims as the tensor of shape {x.shape}")
-    for d in range(x.ndim):
-        if d != at and index.shape[d] > x.shape[d]:
-            raise RuntimeError(
-                f"gather: index of shape {index.shape} is larger than the tensor of shape {x.shape} in dim {d}, "
-                f"which is not dim {at}"
-            )
-    flat = _flat_positions(index, x.shape, at)
-    return reshape_op(index_select_op(reshape_op(x, (-1,)), 0, reshape_op(flat, (-1,))), index.shape)
+    return gather_op(x, dim, _long(index))
 
 
 # --- advanced indexing
@@ -331,50 +320,3 @@ def roll(x, shifts, dims=None):
             cut = size - shift % size
             x = cat([narrow(x, at, cut, size - cut), narrow(x, at, 0, cut)], at)
     return x
-
-
-# --- scatter: the reverse of gather, on the flattened tensor
-def _scatter_positions(name, x, dim, positions, source):
-    at = _dim(name, dim, x) if x.ndim else 0
-    where = _long(positions)
-    if where.ndim != x.ndim:
-        raise RuntimeError(f"{name}: the index of shape {where.shape} must have as many dims as the tensor of shape {x.shape}")
-    for d in range(x.ndim):
-        if where.shape[d] > source.shape[d] or (d != at and where.shape[d] > x.shape[d]):
-            raise RuntimeError(
-                f"{name}: index of shape {where.shape} does not fit tensor {x.shape} and source {source.shape} in dim {d}"
-            )
-    window = tuple(slice(0, size) for size in where.shape)
-    used = index(source, window) if source.shape != where.shape else source
-    if x.ndim == 0:
-        return reshape_op(where, (-1,)), reshape_op(used, (-1,))
-    return reshape_op(_flat_positions(where, x.shape, at), (-1,)), reshape_op(used, (-1,))
-
-
-def scatter_add(x, dim, index, src):
-    """x with src added where the index points: out[index[i][j]][j] += src[i][j] for dim 0. Adds in order (deterministic)."""
-    flat, values = _scatter_positions("scatter_add", x, dim, index, src)
-    return x + reshape_op(index_add_op(values, 0, flat, x.numel()), x.shape)
-
-
-def scatter(x, dim, index, src=None, *, value=None):
-    """x with src (a tensor, or one number) written where the index points; of equal places the last one stays."""
-    return scatter_(x.clone(), dim, index, src, value=value)
-
-
-def scatter_(x, dim, index, src=None, *, value=None):
-    """`scatter` in place."""
-    src = value if src is None else src
-    if not isinstance(src, _core.TensorBase):
-        src = _core.full(index.shape, src, x.dtype)
-    flat, values = _scatter_positions("scatter_", x, dim, index, src)
-    whole = x.view(-1) if x.is_contiguous() else reshape_op(x, (-1,)).clone()
-    index_copy_(whole, 0, flat, values)
-    if not x.is_contiguous():
-        copy_(x, reshape_op(whole, x.shape))
-    return x
-
-
-def scatter_add_(x, dim, index, src):
-    """`scatter_add` in place."""
-    return copy_(x, scatter_add(x, dim, index, src))

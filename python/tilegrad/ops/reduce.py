@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from .. import _core
 from ..autograd.op import op
+from ..dtypes import float32
 from .elementwise import abs as abs_
-from .elementwise import cast, div, exp, log, sqrt, square, where
+from .elementwise import cast, div, exp, sqrt, square, where
 
 
 def _restored(dy, x_shape, dim, keepdim):
@@ -206,13 +207,46 @@ def std(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, k
     return sqrt(var(x, dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims))
 
 
+logsumexp_op = op(_core.logsumexp, name="logsumexp")
+logsumexp_op.backward(x=lambda dy, x, dim, out: _logsumexp_dx(dy, x, dim, out))
+
+
+def _logsumexp_dx(dy, x, dim, out):
+    """The softmax of x times dy; rows of infinity (where x - out would be NaN) get 0 or their share of 1."""
+    total = _restored(out, x.shape, dim, False)
+    difference = where(x == total, 0.0, x - where(abs_(total) == float("inf"), 0.0, total))
+    return _restored(dy, x.shape, dim, False) * exp(difference)
+
+
 def logsumexp(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
-    """log(sum(exp(x))) over dims, safe for large x."""
+    """log(sum(exp(x))) over dims, safe for large x; a fused kernel."""
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    largest = amax_op(x.detach(), dim, True)
-    shift = where(abs_(largest) == float("inf"), 0.0, largest)
-    out = log(sum_op(exp(x - shift), dim, True)) + shift
-    return out if keepdim else out.reshape(sum_op(x.detach(), dim, False).shape)
+    if not x.dtype.is_floating_point:
+        x = cast(x, float32)
+    dims = range(x.ndim) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
+    if len(dims) == 1:
+        (at,) = dims
+        out = logsumexp_op(x, at)
+    else:
+        from .shape import permute_op, reshape_op
+
+        reduced = sorted({_wrapped(d, x.ndim) for d in dims})
+        kept = [d for d in range(x.ndim) if d not in reduced]
+        rows = permute_op(x, (*kept, *reduced))
+        size = 1
+        for d in reduced:
+            size *= x.shape[d]
+        out = logsumexp_op(reshape_op(rows, (*(x.shape[d] for d in kept), size)), -1)
+    if not keepdim or not x.ndim:
+        return out
+    removed = {d % x.ndim for d in dims}
+    return out.reshape(tuple(1 if d in removed else n for d, n in enumerate(x.shape)))
+
+
+def _wrapped(d, ndim):
+    if not -ndim <= d < ndim:
+        raise IndexError(f"logsumexp: Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {d})")
+    return d % ndim
 
 
 def _norm_dx(dy, x, dim, keepdim, out):

@@ -62,6 +62,30 @@ def scatter_add(x, dim, index, source):
     return y
 
 
+def scatter(x, dim, index, source):
+    y = np.array(x)
+    for place in np.ndindex(*index.shape):
+        target = list(place)
+        if x.ndim:
+            target[dim] = index[place]
+        y[tuple(target)] = source[place]
+    return y
+
+
+def scatter_reduce(x, dim, index, source, reduce, include_self=True):
+    groups = {place: [x[place]] if include_self else [] for place in np.ndindex(*x.shape)}
+    for place in np.ndindex(*index.shape):
+        target = list(place)
+        target[dim] = int(index[place])
+        groups[tuple(target)].append(source[place])
+    combine = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}[reduce]
+    y = x.copy()
+    for place, values in groups.items():
+        if values:
+            y[place] = combine(values)
+    return y
+
+
 def _leading(x, shape, dim):
     """x cut to `shape` in every dim but `dim`."""
     return x[tuple(slice(None) if d == dim % x.ndim else slice(0, n) for d, n in enumerate(shape))]

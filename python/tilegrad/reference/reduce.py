@@ -104,7 +104,3 @@ def norm(x, p="fro", dim=None, keepdim=False):
     if p in ("fro", 2):
         return np.sqrt(np.sum(magnitude**2, axis=axis, keepdims=keepdim))
     return np.sum(magnitude**p, axis=axis, keepdims=keepdim) ** (1 / p)
-
-
-def cumsum(x, dim):
-    return np.cumsum(x, axis=dim, dtype=np.float64 if x.dtype.kind == "f" else np.int64)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tilegrad as tg
 
-from ...ops import elementwise
+from ...ops import elementwise, functions
 from ...ops.softmax import log_softmax as _log_softmax
 from ...ops.softmax import softmax as _softmax
 from ...tensor import Tensor
@@ -46,7 +46,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for x > 0, negative_slope * x below; the derivative at 0 is negative_slope."""
-    return _finish(input, tg.where(input > 0, input, input * negative_slope), inplace)
+    return _finish(input, functions.leaky_relu(input, float(negative_slope)), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -67,22 +67,19 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x for x > 0, alpha (exp(x) - 1) below. Clevert et al. 2015."""
-    below = alpha * tg.expm1(input.clamp(max=0.0))  # the clamp keeps exp finite where it is not chosen
-    return _finish(input, tg.where(input > 0, input, below), inplace)
+    return _finish(input, functions.elu(input, float(alpha)), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha) with the constants that make mean 0 and variance 1 a fixed point. Klambauer et al. 2017."""
-    scale, alpha = 1.0507009873554805, 1.6732632423543772
-    return _finish(input, scale * elu(input, alpha), inplace)
+    return _finish(input, functions.selu(input), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1)). Raises RuntimeError when alpha is 0."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    below = alpha * tg.expm1(input.clamp(max=0.0) / alpha)
-    return _finish(input, tg.where(input > 0, input, below), inplace)
+    return _finish(input, functions.celu(input, float(alpha)), inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -97,7 +94,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)). Misra 2019."""
-    return _finish(input, input * elementwise.tanh(elementwise.softplus(input)), inplace)
+    return _finish(input, functions.mish(input), inplace)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -121,12 +118,12 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)) = -softplus(-x), finite for every finite x."""
-    return -elementwise.softplus(-input)
+    return functions.logsigmoid(input)
 
 
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
-    return input / (input.abs() + 1.0)
+    return functions.softsign(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -136,12 +133,12 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3) / 6: the difference of two relus. The slope is 1/6."""
-    return _finish(input, (input + 3.0).clamp(0.0, 6.0) / 6.0, inplace)
+    return _finish(input, functions.hardsigmoid(input), inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x hardsigmoid(x). Howard et al. 2019."""
-    return _finish(input, input * hardsigmoid(input), inplace)
+    return _finish(input, functions.hardswish(input), inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:

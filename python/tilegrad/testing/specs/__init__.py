@@ -7,6 +7,7 @@ from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpe
 
 FAMILIES = (
     "conv",
+    "conv_nd",
     "elementwise",
     "arithmetic",
     "compare",
@@ -20,6 +21,14 @@ FAMILIES = (
     "norm",
     "random",
     "creation",
+    "functions",
+    "scan",
+    "sort",
+    "einsum",
+    "products",
+    "statistics",
+    "indexing",
+    "linalg",
     "rnn",
     "pad",
     "attention",

@@ -157,6 +157,39 @@ def scatter_add_samples(rng):
     ]
 
 
+def scatter_samples(rng):
+    def places(n, shape, dim):  # no place twice
+        order = rng.permuted(
+            np.broadcast_to(
+                np.arange(n).reshape([-1 if d == dim else 1 for d in range(len(shape))]),
+                [n if d == dim else s for d, s in enumerate(shape)],
+            ),
+            axis=dim,
+        )
+        return np.take(order, range(shape[dim]), dim)
+
+    return [
+        sample(uniform(rng, (4, 5)), 1, places(5, (4, 2), 1), uniform(rng, (4, 2))),
+        sample(uniform(rng, (4, 5)), 0, places(4, (3, 5), 0), uniform(rng, (3, 5))),
+        sample(uniform(rng, (4, 5)), -1, places(5, (2, 5), 1), uniform(rng, (3, 6)), note="smaller than the source"),
+        sample(transposed(uniform(rng, (4, 5))), 1, places(5, (4, 1), 1), uniform(rng, (4, 1)), note="transposed"),
+        sample(uniform(rng, (6,)), 0, np.array([5, 0, -2]), uniform(rng, (3,))),
+        sample(uniform(rng, (2, 3, 4)), 1, places(3, (2, 2, 4), 1), transposed(uniform(rng, (2, 2, 4)))),
+        sample(uniform(rng, (6,)), 0, np.array([1, 1, 1]), uniform(rng, (3,)), gradient=False, note="the last one stays"),
+        sample(uniform(rng, ()), 0, np.array(0), uniform(rng, ())),
+        sample(uniform(rng, (3, 2)), 0, np.zeros((0, 2), np.int64), uniform(rng, (0, 2)), note="nothing"),
+        sample(
+            uniform(rng, (70, 300)), 0, rng.integers(0, 70, (500, 300)), uniform(rng, (500, 300)), gradient=False, note="large"
+        ),
+    ]
+
+
+def scatter_reduce_samples(rng):
+    x, i, src = uniform(rng, (4, 5), 0.5, 2.0), rng.integers(0, 4, (6, 5)), uniform(rng, (6, 5), 0.5, 2.0)
+    kinds = ("sum", "prod", "mean", "amax", "amin")
+    return [sample(x, 0, i, src, kind, own) for kind in kinds for own in (True, False)]
+
+
 def masked_select_samples(rng):
     return [
         sample(uniform(rng, (4, 5)), MASK),
@@ -285,13 +318,66 @@ SPECS = [
         ("float32", "float64", "int64"),
         differentiable=(0, 3),
     ),
+    OpSpec(
+        "scatter",
+        op("scatter"),
+        index.scatter,
+        scatter_samples,
+        ALL,
+        differentiable=(0, 3),
+        errors=[
+            OpError(
+                lambda: tg.scatter(tg.zeros(2, 3), 1, tg.tensor([[3]]), tg.ones(1, 1)),
+                IndexError,
+                r"scatter: index 3 is out of bounds for dimension 1 with size 3",
+            ),
+            OpError(
+                lambda: tg.scatter(tg.zeros(2, 3), 1, tg.tensor([[0, 1]]), tg.ones(1, 1)),
+                RuntimeError,
+                r"scatter: index of shape \(1, 2\) is larger than the source of shape \(1, 1\)",
+            ),
+            OpError(
+                lambda: tg.scatter(tg.zeros(2, 3), 0, tg.tensor([0]), tg.ones(1)),
+                RuntimeError,
+                r"the index of shape \(1,\) must have as many dims as the tensor of shape \(2, 3\)",
+            ),
+        ],
+    ),
+    OpSpec(
+        "scatter_reduce",
+        lambda x, dim, index, src, reduce, include_self: tg.scatter_reduce(
+            x, dim, index, src, reduce, include_self=include_self
+        ),
+        index.scatter_reduce,
+        scatter_reduce_samples,
+        ("float32", "float64"),
+        differentiable=(0, 3),
+        tolerances={"float32": (1e-5, 1e-6), "float64": (1e-12, 1e-13)},
+        rows=("scatter",),
+        errors=[
+            OpError(
+                lambda: tg.scatter_reduce(tg.zeros(3), 0, tg.tensor([0]), tg.ones(1), "max"),
+                RuntimeError,
+                r"reduce argument must be either sum, prod, mean, amax or amin, got max",
+            )
+        ],
+    ),
     OpSpec("masked_select", op("masked_select"), index.masked_select, masked_select_samples, ALL, differentiable=(0,)),
     OpSpec(
         "nonzero",
         op("nonzero"),
         index.nonzero,
-        lambda rng: [sample(MASK), sample((rng.random((3, 4, 2)) < 0.5) * 1.0), sample(np.zeros((2, 2)))],
+        lambda rng: [
+            sample(MASK),
+            sample((rng.random((3, 4, 2)) < 0.5) * 1.0),
+            sample(np.zeros((2, 2))),
+            sample(np.zeros((0, 2))),
+            sample(transposed((rng.random((5, 9)) < 0.3) * 1.0)),
+            sample((rng.random((70000,)) < 0.01) * 1.0, note="more than one piece"),
+            sample((rng.random((3, 50, 700)) < 0.1) * 1.0, note="pieces end inside a row"),
+        ],
         (*FLOATS[:2], "int64", "bool"),
         "int64",
+        rows=("nonzero", "nonzero_count"),
     ),
 ]

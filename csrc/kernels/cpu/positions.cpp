@@ -1,0 +1,188 @@
+// Single elements by number along one dim (arguments/positions.h): gather reads them, scatter writes, adds, multiplies,
+// or keeps the larger or smaller; and the places of the true elements of a mask.
+//
+//   gather    values[i0, i1, ...] = x[i0, .., index[i0, i1, ...], ..]      the number stands in the place of one coordinate
+//   scatter   x[i0, .., index[i0, i1, ...], ..] = values[i0, i1, ...]      in the order of the index, so the last one stays
+//   nonzero   out[n, :] = coordinates of the n-th true element
+//
+// All numbers are checked before anything is written. A negative number counts from the end.
+//
+// Cost: one index (8 bytes), one read and one write an element; the reads of x may each touch a cache line. Determinism:
+// elements of x that differ in another coordinate than the indexed one never meet, so scatter is parallel over a dim that is
+// not the indexed one, and inside a piece it goes in the order of the index; a vector is scattered by one thread. The 16-bit
+// floats add in float32 and round after each addition.
+#include "kernels/arguments/positions.h"
+#include "core/parallel.h"
+#include "kernels/cpu/strided_tile.h"
+#include "kernels/integer.h"
+
+namespace tg::TG_ISA {
+
+static constexpr int64_t piece_elements = 8192;
+
+static Status check_numbers(const Launch& launch, const Positions& v) {
+  int64_t count = 1;
+  for (int d = 0; d < v.ndim; ++d) count *= v.shape[d];
+  int64_t bad = 0;  // without branches, so that the compiler vectorises it
+  (void)launch;
+  for (int64_t i = 0; i < count; ++i) bad |= v.index[i] < -v.size || v.index[i] >= v.size;
+  for (int64_t i = 0; bad && i < count; ++i) {
+    if (v.index[i] < -v.size || v.index[i] >= v.size) return {Status::index_out_of_range, v.index[i]};
+  }
+  return {};
+}
+
+// One run along the last dim: where it starts in the three operands.
+struct Run { int64_t index, x, value; };
+
+// Calls body(run) for the rows of [begin, end) of dim `split`, in the order of the index. Rows lie along the last dim.
+template <class Body> TG_INLINE void for_each_run(const Positions& v, int split, int64_t begin, int64_t end, const Body& body) {
+  int64_t at[max_dims] = {}, strides[max_dims], low[max_dims] = {}, high[max_dims];
+  const int last = v.ndim - 1;
+  for (int64_t d = last, stride = 1; d >= 0; --d) strides[d] = stride, stride *= v.shape[d], high[d] = v.shape[d];
+  low[split] = at[split] = begin;
+  high[split] = end;
+  Run run{begin * strides[split], begin * v.walk[split], begin * v.value_strides[split]};
+  while (true) {
+    body(run);
+    int d = last - 1;
+    for (; d >= 0; --d) {
+      ++at[d];
+      run.index += strides[d], run.x += v.walk[d], run.value += v.value_strides[d];
+      if (at[d] < high[d]) break;
+      const int64_t back = high[d] - low[d];
+      at[d] = low[d];
+      run.index -= back * strides[d], run.x -= back * v.walk[d], run.value -= back * v.value_strides[d];
+    }
+    if (d < 0) return;
+  }
+}
+
+TG_INLINE int64_t wrapped(int64_t number, int64_t size) { return number + (number < 0 ? size : 0); }
+
+template <int bytes> static void gather_part(const Positions& v, int split, int64_t begin, int64_t end) {
+  using U = typename BitsOf<bytes>::type;
+  const int last = v.ndim - 1;
+  const int64_t n = last == split ? end - begin : v.shape[last], walk = v.walk[last], to = v.value_strides[last];
+  for_each_run(v, split, begin, end, [&](const Run& run) TG_INLINE_LAMBDA {
+    const U* x = static_cast<const U*>(v.x) + run.x;
+    U* out = static_cast<U*>(v.values) + run.value;
+    const int64_t* index = v.index + run.index;
+    for (int64_t j = 0; j < n; ++j) out[j * to] = x[j * walk + wrapped(index[j], v.size) * v.step];
+  });
+}
+
+Status gather(const Launch& launch, const Positions& v) {
+  if (const Status status = check_numbers(launch, v); status.code != Status::ok) return status;
+  int64_t rest = 1;
+  for (int d = 1; d < v.ndim; ++d) rest *= v.shape[d];
+  const int64_t grain = piece_elements / rest;
+  parallel_for(launch, v.shape[0], grain > 1 ? grain : 1, [&](int64_t begin, int64_t end) {
+    switch (size_of(v.dtype)) {
+      case 1: return gather_part<1>(v, 0, begin, end);
+      case 2: return gather_part<2>(v, 0, begin, end);
+      case 4: return gather_part<4>(v, 0, begin, end);
+      default: return gather_part<8>(v, 0, begin, end);
+    }
+  });
+  return {};
+}
+
+// What becomes of an element of x, a, when the value b comes to it.
+template <ScatterOp op, class T> TG_INLINE T combined(T a, T b) {
+  if constexpr (op == ScatterOp::write) return b;
+  else if constexpr (dtype_of<T> == DType::bf16) return to_bf16(combined<op>(to_float(a), to_float(b)));
+  else if constexpr (dtype_of<T> == DType::f16) return to_f16(combined<op>(to_float(a), to_float(b)));
+  else if constexpr (op == ScatterOp::maximum) return a != a || b < a ? a : b;  // NaN wins
+  else if constexpr (op == ScatterOp::minimum) return a != a || b > a ? a : b;
+  else if constexpr (is_floating(dtype_of<T>)) return op == ScatterOp::add ? a + b : a * b;
+  else return (op == ScatterOp::add ? Integer<T>{a} + Integer<T>{b} : Integer<T>{a} * Integer<T>{b}).value;
+}
+
+template <ScatterOp op, class T> static void scatter_part(const Positions& v, int split, int64_t begin, int64_t end) {
+  const int last = v.ndim - 1;
+  const int64_t n = last == split ? end - begin : v.shape[last], walk = v.walk[last], from = v.value_strides[last];
+  for_each_run(v, split, begin, end, [&](const Run& run) TG_INLINE_LAMBDA {
+    T* x = static_cast<T*>(v.x) + run.x;
+    const T* values = static_cast<const T*>(v.values) + run.value;
+    const int64_t* index = v.index + run.index;
+    for (int64_t j = 0; j < n; ++j) {
+      T& target = x[j * walk + wrapped(index[j], v.size) * v.step];
+      target = combined<op>(target, values[j * from]);
+    }
+  });
+}
+
+Status scatter(const Launch& launch, const Positions& v) {
+  if (const Status status = check_numbers(launch, v); status.code != Status::ok) return status;
+  int split = 0;  // the first dim that is not the indexed one; with one dim only, one thread does all
+  while (split < v.ndim - 1 && v.walk[split] == 0) ++split;
+  int64_t rest = 1;
+  for (int d = 0; d < v.ndim; ++d) rest *= d == split ? 1 : v.shape[d];
+  int64_t grain = piece_elements / rest;
+  grain = v.walk[split] == 0 ? v.shape[split] : grain > 16 ? grain : 16;  // neighbours may share cache lines
+  if (split == 0 && v.ndim > 1 && v.walk[0] != 0) grain = piece_elements / rest > 1 ? piece_elements / rest : 1;
+  parallel_for(launch, v.shape[split], grain, [&](int64_t begin, int64_t end) {
+    visit(v.dtype, [&]<class T>() {
+      switch (v.op) {
+        case ScatterOp::write: return scatter_part<ScatterOp::write, T>(v, split, begin, end);
+        case ScatterOp::add: return scatter_part<ScatterOp::add, T>(v, split, begin, end);
+        case ScatterOp::multiply: return scatter_part<ScatterOp::multiply, T>(v, split, begin, end);
+        case ScatterOp::maximum: return scatter_part<ScatterOp::maximum, T>(v, split, begin, end);
+        default: return scatter_part<ScatterOp::minimum, T>(v, split, begin, end);
+      }
+    });
+  });
+  return {};
+}
+
+// --- nonzero --------------------------------------------------------------------------------------------------------------
+Status nonzero_count(const Launch& launch, const Nonzero& v) {
+  parallel_for(launch, v.count, Nonzero::piece_elements, [&](int64_t begin, int64_t end) {
+    const auto* mask = reinterpret_cast<const uint8_t*>(v.mask);
+    int64_t trues = 0;
+    for (int64_t i = begin; i < end;) {  // sums of up to 255 bytes fit a byte-wide register
+      const int64_t stop = i + 4096 < end ? i + 4096 : end;
+      int32_t part = 0;
+      for (; i < stop; ++i) part += mask[i];
+      trues += part;
+    }
+    v.starts[begin / Nonzero::piece_elements] = trues;
+  });
+  return {};
+}
+
+// The true elements of [begin, end), written from out on.
+static void write_places(const Nonzero& v, int64_t begin, int64_t end, int64_t* out) {
+  const int last = v.ndim - 1;
+  const int64_t cols = v.shape[last];
+  for (int64_t i = begin; i < end;) {  // one row, or what of it lies in the range
+    const int64_t row = i / cols, first = row * cols;
+    const int64_t stop = first + cols < end ? first + cols : end;
+    int64_t above[max_dims];
+    for (int64_t d = last - 1, rest = row; d >= 0; --d) above[d] = rest % v.shape[d], rest /= v.shape[d];
+    while (i < stop) {
+      uint64_t eight = 1;
+      if (i + 8 <= stop) __builtin_memcpy(&eight, v.mask + i, 8);
+      if (eight == 0) {
+        i += 8;
+        continue;
+      }
+      const int64_t near = i + 8 < stop ? i + 8 : stop;
+      for (; i < near; ++i) {
+        if (!v.mask[i]) continue;
+        for (int d = 0; d < last; ++d) *out++ = above[d];
+        *out++ = i - first;
+      }
+    }
+  }
+}
+
+Status nonzero(const Launch& launch, const Nonzero& v) {
+  parallel_for(launch, v.count, Nonzero::piece_elements, [&](int64_t begin, int64_t end) {
+    write_places(v, begin, end, v.out + v.starts[begin / Nonzero::piece_elements] * v.ndim);
+  });
+  return {};
+}
+
+}  // namespace tg::TG_ISA

@@ -1,0 +1,166 @@
+// Running sums, products, maxima, minima and log-sum-exps along the middle dim of (outer, size, inner):
+//
+//   out[o, i, n] = in[o, 0, n] op in[o, 1, n] op ... op in[o, i, n]
+//
+// A chain is sequential, so the work is split over chains: four rows side by side where the dim is the last one (one chain
+// would wait for each addition), blocks of 64 columns of inner where it is not.
+//
+//        inner == 1                    inner > 1
+//        row 0  -> -> -> ->            i = 0  | | | |  64 columns
+//        row 1  -> -> -> ->            i = 1  v v v v
+//        row 2  -> -> -> ->              :
+//        row 3  -> -> -> ->
+//
+// Cost: one read and one write an element. Numerics: float32 and the 16-bit floats are added and multiplied in double and
+// rounded once an element; integers wrap around. max and min: NaN wins from its place on; `where` is the last of equals.
+// logsumexp keeps the largest element m so far and the sum of e^(x - m), in double.
+#include "kernels/arguments/scan.h"
+#include "core/parallel.h"
+#include "kernels/cpu/simd.h"
+
+namespace tg::TG_ISA {
+
+static constexpr int64_t side_by_side = 4, column_block = 64;
+static constexpr int64_t piece_elements = 16384;  // some tens of microseconds
+
+// A number of storage type T as the float or integer it is, and back.
+template <class T> struct Number {
+  using type = T;
+  TG_INLINE static T from(T x) { return x; }
+  template <class A> TG_INLINE static T store(A x) { return static_cast<T>(x); }
+};
+template <> struct Number<bf16> {
+  using type = float;
+  TG_INLINE static float from(bf16 x) { return to_float(x); }
+  template <class A> TG_INLINE static bf16 store(A x) { return to_bf16(static_cast<float>(x)); }
+};
+template <> struct Number<f16> {
+  using type = float;
+  TG_INLINE static float from(f16 x) { return to_float(x); }
+  template <class A> TG_INLINE static f16 store(A x) { return to_f16(static_cast<float>(x)); }
+};
+template <class T> using Plain = typename Number<T>::type;
+
+// What sums and products are carried in: double, or the integer itself (-fwrapv: it wraps around).
+template <class T> struct CarryOf { using type = T; };
+template <> struct CarryOf<float> { using type = double; };
+template <> struct CarryOf<bf16> { using type = double; };
+template <> struct CarryOf<f16> { using type = double; };
+template <class T> using Carry = typename CarryOf<T>::type;
+
+// A chain: step() takes the next element and gives the result at its place.
+template <class T> struct SumChain {
+  Carry<T> total{0};
+  TG_INLINE T step(T x) { return Number<T>::store(total = static_cast<Carry<T>>(total + Number<T>::from(x))); }
+};
+template <class T> struct ProductChain {
+  Carry<T> total{1};
+  TG_INLINE T step(T x) { return Number<T>::store(total = static_cast<Carry<T>>(total * Number<T>::from(x))); }
+};
+// The sum of e^x is e^largest * sum.
+template <class T> struct LogSumExpChain {
+  double largest = -__builtin_inf(), sum = 0;
+  TG_INLINE T step(T element) {
+    const double x = static_cast<double>(Number<T>::from(element));
+    if (x == largest) sum += x > -__builtin_inf() ? 1 : 0;  // also where both are infinite
+    else if (x < largest) sum += __builtin_exp(x - largest);
+    else sum = sum * __builtin_exp(largest - x) + 1, largest = x;  // NaN comes here and stays
+    return Number<T>::store(largest > -__builtin_inf() && sum == 1 ? largest : largest + __builtin_log(sum));
+  }
+};
+template <class T, bool greatest> struct ExtremeChain {
+  T best{};
+  int64_t at = -1;
+  TG_INLINE T step(T element, int64_t i) {
+    const Plain<T> x = Number<T>::from(element), y = Number<T>::from(best);
+    const bool better = greatest ? x >= y : x <= y;
+    if (at < 0 || x != x || (y == y && better)) best = element, at = i;
+    return best;
+  }
+};
+
+template <class T, class Chain> TG_INLINE T advance(Chain& chain, const Scan& s, T x, int64_t i, int64_t place) {
+  if constexpr (requires { chain.at; }) {
+    const T y = chain.step(x, i);
+    s.where[place] = chain.at;
+    return y;
+  } else {
+    return chain.step(x);
+  }
+}
+
+// `lanes` rows from row `first` on, element by element in turn.
+template <int lanes, class T, class Chain> static void scan_rows(const Scan& s, int64_t first) {
+  const T* in = static_cast<const T*>(s.in) + first * s.size;
+  T* out = static_cast<T*>(s.out) + first * s.size;
+  Chain chain[lanes];
+  for (int64_t step = 0; step < s.size; ++step) {
+    const int64_t i = s.reverse ? s.size - 1 - step : step;
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < lanes; ++r) {
+      const int64_t place = r * s.size + i;
+      out[place] = advance<T>(chain[r], s, in[place], i, first * s.size + place);
+    }
+  }
+}
+
+// Columns [begin, end) of one outer slice; at most column_block of them.
+template <class T, class Chain> static void scan_columns(const Scan& s, int64_t outer, int64_t begin, int64_t end) {
+  const int64_t start = outer * s.size * s.inner + begin;
+  const T* in = static_cast<const T*>(s.in);
+  T* out = static_cast<T*>(s.out);
+  Chain chain[column_block];
+  for (int64_t step = 0; step < s.size; ++step) {
+    const int64_t i = s.reverse ? s.size - 1 - step : step;
+    const int64_t row = start + i * s.inner;
+#pragma omp simd  // columns are chains of their own
+    for (int64_t c = 0; c < end - begin; ++c) out[row + c] = advance<T>(chain[c], s, in[row + c], i, row + c);
+  }
+}
+
+template <class T, class Chain> static Status scan_chains(const Launch& launch, const Scan& s) {
+  if (s.inner == 1) {
+    const int64_t groups = (s.outer + side_by_side - 1) / side_by_side;
+    const int64_t each = piece_elements / (side_by_side * s.size);
+    parallel_for(launch, groups, each > 1 ? each : 1, [&](int64_t begin, int64_t end) {
+      for (int64_t g = begin; g < end; ++g) {
+        int64_t row = g * side_by_side;
+        if (row + side_by_side <= s.outer) scan_rows<side_by_side, T, Chain>(s, row);
+        else
+          for (; row < s.outer; ++row) scan_rows<1, T, Chain>(s, row);
+      }
+    });
+    return {};
+  }
+  const int64_t blocks = (s.inner + column_block - 1) / column_block;
+  const int64_t each = piece_elements / (s.size * (s.inner < column_block ? s.inner : column_block));
+  parallel_for(launch, s.outer * blocks, each > 1 ? each : 1, [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t first = piece % blocks * column_block;
+      const int64_t last = first + column_block < s.inner ? first + column_block : s.inner;
+      scan_columns<T, Chain>(s, piece / blocks, first, last);
+    }
+  });
+  return {};
+}
+
+Status scan(const Launch& launch, const Scan& s) {
+  if (s.outer == 0 || s.size == 0 || s.inner == 0) return {};
+  return visit(s.dtype, [&]<class T>() -> Status {
+    switch (s.op) {
+      case ScanOp::max: return scan_chains<T, ExtremeChain<T, true>>(launch, s);
+      case ScanOp::min: return scan_chains<T, ExtremeChain<T, false>>(launch, s);
+      default: break;
+    }
+    if constexpr (dtype_of<T> == DType::b8) {
+      return {Status::missing};  // ops adds and multiplies bools as int64
+    } else {
+      if (s.op == ScanOp::sum) return scan_chains<T, SumChain<T>>(launch, s);
+      if (s.op == ScanOp::prod) return scan_chains<T, ProductChain<T>>(launch, s);
+      if constexpr (is_floating(dtype_of<T>)) return scan_chains<T, LogSumExpChain<T>>(launch, s);
+      return {Status::missing};
+    }
+  });
+}
+
+}  // namespace tg::TG_ISA

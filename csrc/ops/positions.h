@@ -1,0 +1,13 @@
+// Single elements by number along a dim (positions.cpp).
+#pragma once
+#include "ops/ops.h"
+
+namespace tg::ops {
+
+Array gather(const Array& x, int64_t dim, const Array& index);
+// x with src combined where the index points; op: write, add, multiply, maximum, minimum. src may be larger than the index.
+Array scatter(const Array& x, int64_t dim, const Array& index, const Array& src, int64_t op);
+void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64_t op);
+Array nonzero(const Array& x);  // (count, ndim) int64
+
+}  // namespace tg::ops
