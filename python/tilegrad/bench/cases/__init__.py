@@ -14,6 +14,7 @@ FAMILIES = (
     "norm",
     "loss",
     "optimizer",
+    "attention",
     "elementwise",
     "steps",
     "rnn",
