@@ -55,6 +55,11 @@ def test_rms_norm():
     np.testing.assert_allclose(layer(t(x)).detach().numpy(), expected, rtol=1e-12)
 
 
+def test_rms_norm_of_16_bit_numbers_takes_the_epsilon_of_float32():
+    y = F.rms_norm(tg.full((2, 4), 2.0**-10, dtype=tg.bfloat16), (4,))
+    np.testing.assert_allclose(y.to(tg.float64).numpy(), 2.0**-10 / np.sqrt(2.0**-20 + 2.0**-23), rtol=2.0**-8)
+
+
 def test_rows_that_are_far_from_zero_keep_their_digits():
     x = (RNG.standard_normal((3, 1000)) + 1e4).astype(np.float32)
     y = F.layer_norm(tg.tensor(x), (1000,)).numpy()

@@ -52,12 +52,16 @@ def layer_norm(
 
 
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
-    """x / sqrt(mean(x²) + eps) * weight over the last dims. eps None: the machine epsilon of input's dtype.
+    """x / sqrt(mean(x²) + eps) * weight over the last dims.
+
+    eps None: the machine epsilon of the dtype that is computed in, float32 or, for float64, float64.
 
     Source: Zhang & Sennrich 2019. Raises RuntimeError where the shapes do not fit.
     """
     dims = _check_shape("rms_norm", input, normalized_shape, weight)
-    return rms_norm_op(input, weight, dims, tg.finfo(input.dtype).eps if eps is None else eps)[0]
+    if eps is None:
+        eps = tg.finfo(tg.float64 if input.dtype is tg.float64 else tg.float32).eps
+    return rms_norm_op(input, weight, dims, eps)[0]
 
 
 def _check_channels(name: str, input: Tensor, **vectors: Tensor | None) -> int:
