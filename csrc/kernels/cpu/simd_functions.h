@@ -176,7 +176,8 @@ TG_INLINE Vec<float> lgamma(Vec<float> x) {  // 2 ulp for x > 0
     return select(reflected, log(pi / abs(angle)) - value, value);
   });
   const Mask<float> pole = (x <= zero) & (floor(x) == x);
-  return select(is_nan(x), x, select(pole | (abs(x) == infinity), infinity, y));
+  const Mask<float> root = (x == Vec<float>(1.0f)) | (x == Vec<float>(2.0f));  // where rounding would leave 1e-15
+  return select(is_nan(x), x, select(pole | (abs(x) == infinity), infinity, select(root, zero, y)));
 }
 
 // sqrt(a^2 + b^2) without overflow. 1.5 ulp, 1.5 ulp.
