@@ -57,6 +57,17 @@ Status flip(const Launch& launch, const AlongDim& v) {
   return {};
 }
 
+// memcpy turns to string instructions for long blocks, which are ten times slower when one side is a few bytes off the other.
+static void move_bytes(char* to, const char* from, size_t bytes) {
+  for (; bytes >= 64; bytes -= 64, to += 64, from += 64) {
+    __builtin_memcpy(to, from, 16);
+    __builtin_memcpy(to + 16, from + 16, 16);
+    __builtin_memcpy(to + 32, from + 32, 16);
+    __builtin_memcpy(to + 48, from + 48, 16);
+  }
+  memcpy(to, from, bytes);
+}
+
 Status roll(const Launch& launch, const AlongDim& v) {
   const int64_t block = v.inner * v.element_bytes, slice = v.size * block;
   const auto moved = static_cast<size_t>(v.shift * block), stays = static_cast<size_t>(slice) - moved;
@@ -64,8 +75,8 @@ Status roll(const Launch& launch, const AlongDim& v) {
   const auto* in = static_cast<const char*>(v.in);
   parallel_for(launch, v.outer, slices_per_piece(slice), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
-      memcpy(out + o * slice + moved, in + o * slice, stays);
-      memcpy(out + o * slice, in + o * slice + stays, moved);
+      move_bytes(out + o * slice + moved, in + o * slice, stays);
+      move_bytes(out + o * slice, in + o * slice + stays, moved);
     }
   });
   return {};

@@ -134,14 +134,15 @@ template <class F> TG_INLINE Vec<float> through_double(Vec<float> x, const F& f)
 
 // 1 - erf x up to 1/2; from there on e^(-x^2) Q(u) with u = (x - 2) / (x + 2), in double: x^2 is exact there. 1 ulp.
 TG_INLINE Vec<float> erfc(Vec<float> x) {
-  return through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
-    const Vec<double> one(1.0), two(2.0), size = min_or_second(Vec<double>(10.2), abs(a));
+  const Vec<float> far = through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
+    const Vec<double> two(2.0), size = min_or_second(Vec<double>(10.2), abs(a));
     const Vec<double> q = polynomial((size - two) / (size + two), 0.25539567667796775, -0.42718584887545608, 0.24165814745547246,
                                      -0.078978470977482049, 0.0037338338963571176, 0.006995631653329064, -0.00085385734111996536,
                                      -0.00097065552832568676, 6.4218532398736778e-05, 0.00014502179747754833);
     const Vec<double> tail = exp(-size * size) * q, outer = select(a < Vec<double>(0.0), two - tail, tail);
-    return select(abs(a) < Vec<double>(0.5), one - erf(a), select(is_nan(a), a, outer));
+    return select(is_nan(a), a, outer);
   });
+  return select(abs(x) < Vec<float>(0.5f), Vec<float>(1.0f) - erf(x), far);
 }
 
 // With w = -log(1 - y^2): y P(w - 2.5) up to w = 5, then y Q(sqrt(w) - 3). 3 ulp.
@@ -176,7 +177,8 @@ TG_INLINE Vec<float> lgamma(Vec<float> x) {  // 2 ulp for x > 0
     return select(reflected, log(pi / abs(angle)) - value, value);
   });
   const Mask<float> pole = (x <= zero) & (floor(x) == x);
-  return select(is_nan(x), x, select(pole | (abs(x) == infinity), infinity, y));
+  const Mask<float> root = (x == Vec<float>(1.0f)) | (x == Vec<float>(2.0f));  // where rounding would leave 1e-15
+  return select(is_nan(x), x, select(pole | (abs(x) == infinity), infinity, select(root, zero, y)));
 }
 
 // sqrt(a^2 + b^2) without overflow. 1.5 ulp, 1.5 ulp.

@@ -38,6 +38,9 @@ static KernelTable make_table() {
 
     take(t.ternary, ternary_rows);
     t.logsumexp = logsumexp;
+    t.flip = flip;
+    t.roll = roll;
+    t.triangle = triangle;
     t.scan = scan;
     t.sort = sort;
     t.sort_workspace = sort_workspace;
@@ -127,9 +130,6 @@ static KernelTable make_table() {
 
   // Bound by memory or by integer arithmetic: compiled once.
   if constexpr (level == Level::baseline) {
-    t.flip = flip;
-    t.roll = roll;
-    t.triangle = triangle;
     t.gather = gather;
     t.scatter = scatter;
     t.nonzero_count = nonzero_count;

@@ -73,8 +73,12 @@ def index_select(x, dim, index):
 def index_add(x, dim, index, source, *, alpha=1):
     """x plus source's slices added at the given positions along a dim, in order (deterministic)."""
     at = _dim("index_add", dim, x)
-    added = index_add_op(source if alpha == 1 else source * alpha, at, _long(index), x.shape[at])
-    return x + added
+    values = source if alpha == 1 else source * alpha
+    if x.ndim == 1 and values.ndim == 1 and values.dtype is x.dtype and index.shape == values.shape:
+        from .scatter import scatter_op
+
+        return scatter_op(x, 0, _long(index), values, ADD)
+    return x + index_add_op(values, at, _long(index), x.shape[at])
 
 
 def _long(index):
