@@ -13,6 +13,7 @@ FAMILIES = (
     "spatial",
     "conv",
     "rows",
+    "attention",
     "elementwise",
     "steps",
     "rnn",
