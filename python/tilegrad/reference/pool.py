@@ -41,7 +41,8 @@ def maxima(x, *geometry):
             for at in itertools.product(*inside):
                 if where is None or plane[at] > best or np.isnan(plane[at]):
                     best, where = plane[at], at
-            values[(p, *o)], places[(p, *o)] = best, np.ravel_multi_index(where, sizes)
+            to = (p, *o)
+            values[to], places[to] = best, np.ravel_multi_index(where, sizes)
     lead = x.shape[: x.ndim - dims]
     return values.reshape(*lead, *out_shape), places.reshape(*lead, *out_shape)
 

@@ -70,7 +70,8 @@ def grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=Fa
         for corner in itertools.product(*per_dim):
             at = tuple(i for i, _ in corner)
             if all(0 <= i < n for i, n in zip(at, sizes, strict=True)):
-                out[(place[0], slice(None), *place[1:])] += np.prod([w for _, w in corner]) * x[(place[0], slice(None), *at)]
+                to, source = (place[0], slice(None), *place[1:]), (place[0], slice(None), *at)
+                out[to] += np.prod([w for _, w in corner]) * x[source]
     return out
 
 

@@ -244,10 +244,10 @@ def _output_size(name: str, input: Tensor, output_size: Any, dims: int) -> tuple
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
                 f"{list(input.shape)} with dimension {d} being empty"
             )
-    sizes = tuple(n if s is None else s for s, n in zip(sizes, own, strict=True))
-    if min(sizes) < 0:
-        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {sizes}")
-    return sizes
+    known: tuple[int, ...] = tuple(n if s is None else s for s, n in zip(sizes, own, strict=True))
+    if min(known) < 0:
+        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {known}")
+    return known
 
 
 def _adaptive_avg_pool(name: str, dims: int, input: Tensor, output_size: Any) -> Tensor:
