@@ -7,6 +7,7 @@ from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpe
 
 FAMILIES = (
     "conv",
+    "conv_nd",
     "elementwise",
     "arithmetic",
     "compare",
