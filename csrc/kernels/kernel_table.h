@@ -1,17 +1,17 @@
 // Every kernel of tilegrad, one row each. A backend (cpu baseline, avx2, avx512, later sim and cuda) is a value of this struct;
 // a null row means "not there": the op then runs its composite or says so in one clear error.
 #pragma once
-#include "kernels/arguments/grid_sample.h"
 #include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
 #include "kernels/arguments/embedding.h"
+#include "kernels/arguments/grid_sample.h"
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"
-#include "kernels/arguments/resample.h"
 #include "kernels/arguments/positions.h"
 #include "kernels/arguments/random.h"
+#include "kernels/arguments/resample.h"
 #include "kernels/arguments/rnn.h"
 #include "kernels/arguments/scan.h"
 #include "kernels/arguments/sort.h"

@@ -16,8 +16,8 @@ struct Blocks {
   Blocks(const char* op, int64_t height, int64_t width, const Dims& kernel, const Dims& dilation, const Dims& padding,
          const Dims& stride) {
     check(kernel.size == 2 && dilation.size == 2 && padding.size == 2 && stride.size == 2, ErrorKind::runtime,
-          "{}: expected two kernel sizes, dilations, paddings and strides, got {}, {}, {} and {}", op, kernel, dilation, padding,
-          stride);
+          "{}: expected two kernel sizes, dilations, paddings and strides, got {}, {}, {} and {}", op, kernel, dilation,
+          padding, stride);
     for (int d = 0; d < 2; ++d) {
       constexpr int64_t most = (int64_t{1} << 31) - 1;
       check(kernel[d] > 0, ErrorKind::runtime, "{}: kernel size should be greater than zero, but got {}", op, kernel);
@@ -29,10 +29,11 @@ struct Blocks {
     }
     rows = count(height, kernel[0], dilation[0], padding[0], stride[0]);
     cols = count(width, kernel[1], dilation[1], padding[1], stride[1]);
-    check(rows > 0 && cols > 0, ErrorKind::runtime,
-          "{}: Given spatial size ({}, {}), kernel_size={}, dilation={}, padding={}, stride={}, calculated shape of the array of "
-          "sliding blocks as ({}, {}), but its components must be at least one",
-          op, height, width, kernel, dilation, padding, stride, rows, cols);
+    check(
+        rows > 0 && cols > 0, ErrorKind::runtime,
+        "{}: Given spatial size ({}, {}), kernel_size={}, dilation={}, padding={}, stride={}, calculated shape of the array of "
+        "sliding blocks as ({}, {}), but its components must be at least one",
+        op, height, width, kernel, dilation, padding, stride, rows, cols);
   }
 
  private:
@@ -72,14 +73,16 @@ Array fold(const Array& columns, const Dims& size, const Dims& kernel, const Dim
         size);
   const Blocks blocks("fold", size[0], size[1], kernel, dilation, padding, stride);
   const int64_t places = kernel[0] * kernel[1];
-  check(columns.shape[1] % places == 0, ErrorKind::runtime,
-        "fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={} and "
-        "kernel_size={}",
-        columns.shape[1], kernel);
-  check(columns.shape[2] == blocks.rows * blocks.cols, ErrorKind::runtime,
-        "fold: Given output_size={}, kernel_size={}, dilation={}, padding={}, stride={}, expected size of input's dimension 2 to "
-        "match the calculated number of sliding blocks {} * {} = {}, but got input.size(2)={}",
-        size, kernel, dilation, padding, stride, blocks.rows, blocks.cols, blocks.rows * blocks.cols, columns.shape[2]);
+  check(
+      columns.shape[1] % places == 0, ErrorKind::runtime,
+      "fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={} and "
+      "kernel_size={}",
+      columns.shape[1], kernel);
+  check(
+      columns.shape[2] == blocks.rows * blocks.cols, ErrorKind::runtime,
+      "fold: Given output_size={}, kernel_size={}, dilation={}, padding={}, stride={}, expected size of input's dimension 2 to "
+      "match the calculated number of sliding blocks {} * {} = {}, but got input.size(2)={}",
+      size, kernel, dilation, padding, stride, blocks.rows, blocks.cols, blocks.rows * blocks.cols, columns.shape[2]);
   const int64_t batch = columns.shape[0], channels = columns.shape[1] / places;
   Array images = full({batch, channels, size[0] + 2 * padding[0], size[1] + 2 * padding[1]},
                       Operand{Operand::integer, nullptr, {}}, columns.dtype);

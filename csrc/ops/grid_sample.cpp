@@ -9,8 +9,8 @@ namespace {
 GridSample view_of(const char* op, const Array& x, const Array& grid, bool nearest, int64_t padding, bool align_corners) {
   check_floating(op, x);
   check(x.ndim() == 4 && grid.ndim() == 4 && grid.shape[3] == 2 && grid.shape[0] == x.shape[0] && grid.dtype == x.dtype,
-        ErrorKind::runtime, "{}: expected images (N, C, H, W) and a grid (N, H', W', 2) of their dtype, got {} {} and {} {}", op,
-        x.shape, x.dtype, grid.shape, grid.dtype);
+        ErrorKind::runtime, "{}: expected images (N, C, H, W) and a grid (N, H', W', 2) of their dtype, got {} {} and {} {}",
+        op, x.shape, x.dtype, grid.shape, grid.dtype);
   check(padding >= 0 && padding <= 2, ErrorKind::value, "{}: unknown padding {}", op, padding);
   check(x.shape[2] > 0 && x.shape[3] > 0, ErrorKind::runtime, "{}: expected images with pixels, got shape {}", op, x.shape);
   constexpr int64_t most = (int64_t{1} << 31) - 1;
@@ -50,8 +50,8 @@ std::tuple<Array, Array> grid_sample_backward(const Array& dy0, const Array& x, 
   check(dy0.shape == shape, ErrorKind::runtime, "grid_sample_backward: expected a gradient of shape {}, got {}", shape,
         dy0.shape);
   if (is_16_bit(x)) {
-    auto [dx, dgrid] = grid_sample_backward(cast(dy0, DType::f32), cast(x, DType::f32), cast(grid, DType::f32), nearest, padding,
-                                            align_corners);
+    auto [dx, dgrid] = grid_sample_backward(cast(dy0, DType::f32), cast(x, DType::f32), cast(grid, DType::f32), nearest,
+                                            padding, align_corners);
     return {cast(dx, x.dtype), cast(dgrid, x.dtype)};
   }
   const Operand zero{Operand::integer, nullptr, {}};

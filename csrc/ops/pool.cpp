@@ -57,8 +57,8 @@ struct Windows {
         t.tap(0, 1);
         t.end_of_place();
       } else if (adaptive) {
-        check(stride[own] >= 0, ErrorKind::runtime, "{}: elements of output_size must be greater than or equal to 0, got {}", op,
-              stride);
+        check(stride[own] >= 0, ErrorKind::runtime, "{}: elements of output_size must be greater than or equal to 0, got {}",
+              op, stride);
         check(in[own] > 0, ErrorKind::runtime,
               "{}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {}", op, x.shape);
         t = adaptive_taps(in[own], stride[own]);

@@ -81,9 +81,8 @@ Tables interpolation_tables(const char* op, DType dtype, const Dims& in, const D
           "{}: Input and output sizes should be greater than 0, but got input {} and output {}", op, in, out);
     const double scale = scales[3 - in.size + d];
     check(scale >= 0 && std::isfinite(scale), ErrorKind::runtime, "{}: expected scales greater than 0, got {}", op, scale);
-    tables.push_back(interpolation_taps(in[d], out[d],
-                                        {static_cast<Interpolation>(mode), align_corners, antialias, scale,
-                                         dtype != DType::f64}));
+    tables.push_back(interpolation_taps(
+        in[d], out[d], {static_cast<Interpolation>(mode), align_corners, antialias, scale, dtype != DType::f64}));
   }
   return tables;
 }

@@ -23,9 +23,7 @@ struct TapTable {
 TapTable transposed(const TapTable& t);
 
 // One dim of a pooling window.
-struct Window {
-  int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
-};
+struct Window { int64_t kernel = 1, stride = 1, padding = 0, dilation = 1; };
 // How many windows there are; RuntimeError where none fits.
 int64_t window_count(const char* op, int64_t in, const Window& w, bool ceil_mode);
 // The places of each window that are inside, with weight 1.
@@ -43,7 +41,7 @@ enum class Interpolation : int64_t { nearest, nearest_exact, linear, cubic, area
 struct InterpolationOptions {
   Interpolation mode;
   bool align_corners, antialias;
-  double scale;  // result size / input size as the caller gave it, or 0: from the sizes
+  double scale;   // result size / input size as the caller gave it, or 0: from the sizes
   bool in_float;  // nearest places are found in float32, as PyTorch does for every dtype but float64
 };
 TapTable interpolation_taps(int64_t in, int64_t out, const InterpolationOptions& o);

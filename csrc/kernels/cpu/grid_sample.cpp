@@ -22,9 +22,7 @@
 namespace tg::TG_ISA {
 
 // One coordinate of a register of points, in pixels, and how many pixels one unit of the grid is (with sign).
-template <class T> struct Coordinate {
-  Vec<T> at, slope;
-};
+template <class T> struct Coordinate { Vec<T> at, slope; };
 
 template <class T> static Coordinate<T> to_pixels(Vec<T> x, int64_t size, const GridSample& v) {
   const T n = static_cast<T>(size), half(0.5);

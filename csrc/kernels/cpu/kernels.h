@@ -140,7 +140,7 @@ Status pad_backward(const Launch&, const Pad&, const void* dy, void* dx);
 // grid_sample.cpp
 Status grid_sample(const Launch&, const GridSample&, const void* in, const void* grid, void* out);
 Status grid_sample_backward(const Launch&, const GridSample&, const void* dy, const void* in, const void* grid, void* dx,
-                                 void* dgrid);
+                            void* dgrid);
 
 // max_pool.cpp
 Status max_pool(const Launch&, const Pool&, const void* in, void* out, int64_t* places);

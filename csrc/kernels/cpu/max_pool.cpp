@@ -109,8 +109,7 @@ template <class T> TG_INLINE Best<T> best_across(const ColumnPlan<T>& plan, int6
   const ColumnTap<T>* tap = plan.taps + plan.first[block];
   const int64_t taps = plan.first[block + 1] - plan.first[block];
   Best<T> best{pick(values, tap[0]), pick(numbers, tap[0]), Vec<T>(T(0))};
-  for (int64_t k = 1; k < taps; ++k)
-    best.further_right(pick(values, tap[k]), pick(numbers, tap[k]), Vec<T>(static_cast<T>(k)));
+  for (int64_t k = 1; k < taps; ++k) best.further_right(pick(values, tap[k]), pick(numbers, tap[k]), Vec<T>(static_cast<T>(k)));
   return best;
 }
 
@@ -150,8 +149,7 @@ TG_INLINE void for_each_best(const Pool& v, const ColumnPlan<T>& plan, const S* 
     int64_t begin, end;
     const int64_t stop = plan.run(block, begin, end);
     best_down<S, T>(rows, plane, begin, end, values, numbers);
-    for (; block < stop; ++block)
-      found(rows, block * plan.width, best_across(plan, block, values - begin, numbers - begin));
+    for (; block < stop; ++block) found(rows, block * plan.width, best_across(plan, block, values - begin, numbers - begin));
   }
 }
 
@@ -207,12 +205,13 @@ Status max_pool(const Launch& launch, const Pool& v, const void* in, void* out, 
     const ColumnPlan<T> plan = plan_columns<T>(v.cols, launch.workspace);
     const int64_t rows = v.depth.out * v.rows.out, in_plane = v.depth.in * v.rows.in * v.cols.in;
     const int64_t window_rows = v.depth.first[1] * v.rows.first[1];
-    parallel_for(launch, v.planes * rows, rows_per_piece(window_rows * v.cols.in + v.cols.out), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row)
-        max_pool_row<S, T>(v, plan, static_cast<const S*>(in) + row / rows * in_plane, row % rows,
-                           static_cast<S*>(out) + row * v.cols.out, places ? places + row * v.cols.out : nullptr,
-                           static_cast<const S*>(in) + v.planes * in_plane);
-    });
+    parallel_for(launch, v.planes * rows, rows_per_piece(window_rows * v.cols.in + v.cols.out),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin; row < end; ++row)
+                     max_pool_row<S, T>(v, plan, static_cast<const S*>(in) + row / rows * in_plane, row % rows,
+                                        static_cast<S*>(out) + row * v.cols.out, places ? places + row * v.cols.out : nullptr,
+                                        static_cast<const S*>(in) + v.planes * in_plane);
+                 });
     return Status{};
   });
 }

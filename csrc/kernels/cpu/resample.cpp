@@ -48,9 +48,7 @@ static void sum_down(const RowTaps<S>& taps, int64_t begin, int64_t end, T divis
   constexpr int64_t width = Vec<T>::width;
   const Vec<T> over(divisor);
   const bool divide = divisor != T(1);
-  auto finish = [&](Vec<T> sum, int64_t j) TG_INLINE_LAMBDA {
-    (divide ? sum / over : sum).store(to + (j - begin), end - j);
-  };
+  auto finish = [&](Vec<T> sum, int64_t j) TG_INLINE_LAMBDA { (divide ? sum / over : sum).store(to + (j - begin), end - j); };
   if (taps.count == 1) {
     const S* row = taps.row(0);
     const Vec<T> weight(T(taps.factor(0)));
@@ -103,8 +101,7 @@ static void sum_far(const RowTaps<S>& taps, const ColumnPlan<T>& plan, int64_t b
     T total = 0;
     for (int64_t b = cols.first[o]; b < cols.first[o + 1]; ++b) {
       T column = 0;
-      for (int64_t k = 0; k < taps.count; ++k)
-        column += T(taps.factor(k)) * widened<T>(taps.row(k)[cols.index[b]]);
+      for (int64_t k = 0; k < taps.count; ++k) column += T(taps.factor(k)) * widened<T>(taps.row(k)[cols.index[b]]);
       total += T(cols.weight[b]) * column;
     }
     Vec<T>(total / (plan.divisor ? row_divisor * plan.divisor[o] : row_divisor)).store(out + o, 1);
@@ -148,13 +145,12 @@ Status resample(const Launch& launch, const Resample& v, const void* in, void* o
     const ColumnPlan<T> plan = v.cols.first ? plan_columns<T>(v.cols, launch.workspace) : ColumnPlan<T>{};
     const int64_t taps = v.rows.first ? (v.rows.first[v.rows.out] + v.rows.out - 1) / v.rows.out : 1;
     const int64_t in_plane = v.rows.in * v.cols.in;
-    parallel_for(launch, v.planes * v.rows.out, rows_per_piece(taps * v.cols.in + 2 * v.cols.out),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row)
-                     resample_row<S, T>(v, plan, static_cast<const S*>(in) + row / v.rows.out * in_plane, row % v.rows.out,
-                                        static_cast<S*>(out) + row * v.cols.out,
-                                        static_cast<const S*>(in) + v.planes * in_plane);
-                 });
+    parallel_for(
+        launch, v.planes * v.rows.out, rows_per_piece(taps * v.cols.in + 2 * v.cols.out), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row)
+            resample_row<S, T>(v, plan, static_cast<const S*>(in) + row / v.rows.out * in_plane, row % v.rows.out,
+                               static_cast<S*>(out) + row * v.cols.out, static_cast<const S*>(in) + v.planes * in_plane);
+        });
     return Status{};
   });
 }
