@@ -9,6 +9,8 @@ from .case import Case
 FAMILIES = (
     "op_cost",
     "matmul",
+    "pool",
+    "spatial",
     "conv",
     "rows",
     "norm",

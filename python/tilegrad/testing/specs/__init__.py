@@ -31,6 +31,8 @@ FAMILIES = (
     "linalg",
     "rnn",
     "pad",
+    "pool",
+    "spatial",
     "attention",
 )
 
