@@ -87,7 +87,7 @@ from ._process import (
     set_num_threads,
 )  # fmt: skip
 
-add = Tensor.add
+add, clamp_min, clamp_max = Tensor.add, Tensor.clamp_min, Tensor.clamp_max
 sub = subtract = Tensor.sub
 arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, fix = acos, acosh, asin, asinh, atan, atan2, atanh, trunc
 moveaxis, swapdims, row_stack = movedim, transpose, vstack
