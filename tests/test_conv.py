@@ -264,6 +264,14 @@ def test_layer_errors(make, text):
         make()
 
 
-def test_sizes_that_no_memory_could_hold():
-    with pytest.raises((MemoryError, RuntimeError)):
-        F.conv2d(tg.ones(1, 1, 1, 1), tg.ones(1, 1, 1, 1), padding=2**30)
+@pytest.mark.parametrize("kernel, options", [(1, {"padding": 2**29}), (3, {"padding": 2**30, "dilation": 2**30})])
+def test_sizes_that_no_memory_could_hold(kernel, options):
+    with pytest.raises(MemoryError):
+        F.conv2d(tg.ones(1, 1, 1, 1), tg.ones(1, 1, kernel, kernel), **options)
+
+
+def test_taps_that_all_lie_in_the_padding():
+    y = F.conv2d(tg.ones(1, 2, 3, 3), tg.ones(1, 2, 3, 3), padding=100, dilation=50)
+    assert y.shape == (1, 1, 103, 103)
+    expected = reference.conv(np.ones((1, 2, 3, 3)), np.ones((1, 2, 3, 3)), padding=100, dilation=50)
+    np.testing.assert_array_equal(y.numpy(), expected)

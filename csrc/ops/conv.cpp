@@ -147,6 +147,16 @@ Images images_of(const Windows& w, const Array& x) {
   return {v.data, v.dtype, v.batch, v.channels, v.size[1], v.size[2], v.batch_stride, v.channel_stride, row};
 }
 
+// A kernel holds the lines that one output line reads: far apart taps may ask for more than any memory has.
+void check_reach(const Windows& w, const Conv3d& c) {
+  double elements = double(c.x.channels) + double(c.y.channels);
+  for (int i = 0; i < 3; ++i)
+    elements *= double(c.x.size[i]) + double(c.y.size[i]) * double(c.stride[i]) + double(c.kernel[i]) * double(c.dilation[i]);
+  check(elements < 1e17, ErrorKind::memory,
+        "{}: windows of kernel {} with dilation {} over {} by {} pixels reach further than memory holds", w.op,
+        Dims(w.dims, c.kernel + w.at(0)), Dims(w.dims, c.dilation + w.at(0)), c.x.size[1], c.x.size[2]);
+}
+
 struct Operands {
   const Array &x, &y, &weight;
   const void* bias = nullptr;
@@ -159,6 +169,7 @@ Conv3d volume_view(const Windows& w, const Operands& o) {
   c.weight = o.weight.data(), c.bias = o.bias, c.groups = w.groups, c.activation = o.activation;
   for (int d = 0; d < w.dims; ++d) c.kernel[w.at(d)] = o.weight.shape[2 + d];
   for (int i = 0; i < 3; ++i) c.stride[i] = w.stride[i], c.dilation[i] = w.dilation[i], c.padding[i] = w.before[i];
+  check_reach(w, c);
   return c;
 }
 Conv2d image_view(const Windows& w, const Operands& o) {

@@ -140,8 +140,10 @@ def __getattr__(name: str):
 
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in {"distributions", "func"}:
+    if name in {"distributions", "func", "profiler"}:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "profile":
+        return importlib.import_module(f"{__name__}.profiler").profile
     if name in {"save", "load"}:
         return getattr(importlib.import_module(f"{__name__}.io"), name)
     if name.endswith("Tensor"):

@@ -98,14 +98,19 @@ struct Box {
   int64_t at[3] = {0, 0, 0}, count[3] = {1, 1, 1};
 };
 
+// Lines are short: calls of memset would cost more than the stores.
+template <class T> TG_INLINE void clear(T* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += Vec<T>::width) Vec<T>(T(0)).store(to + i, n - i);
+}
+
 template <class T>
 static void copy_line(const Frame& f, const T* from, int64_t begin, int64_t extent, int64_t size, T* to) {
   // pixels [begin, begin + extent) of which [left, right) exist
   const int64_t left = smaller(larger(-begin, 0), extent), right = larger(smaller(size - begin, extent), left);
   if (f.columns == 1) {
-    __builtin_memset(to, 0, size_t(left) * sizeof(T));
+    clear(to, left);
     for (int64_t i = left; i < right; i += Vec<T>::width) Vec<T>::load(from + begin + i, right - i).store(to + i, right - i);
-    __builtin_memset(to + right, 0, size_t(extent - right) * sizeof(T));
+    clear(to + right, extent - right);
     return;
   }
   for (int64_t column = 0; column < f.columns; ++column) {
@@ -129,7 +134,7 @@ template <class T>
           T* const out = to + n * f.image + c * f.channel + z * f.plane + r * f.row;
           const int64_t depth = begin[0] + z, line = begin[1] + r;
           if (depth < 0 || depth >= x.size[0] || line < 0 || line >= x.size[1]) {
-            __builtin_memset(out, 0, size_t(f.row) * sizeof(T));
+            clear(out, f.row);
             continue;
           }
           const T* const from =

@@ -283,19 +283,28 @@ template <class T> struct Correlation {
   // nr_vectors registers of pixels at a time, from as many lines as that takes.
   [[gnu::noinline]] void slide_part(const Part& part) {
     const Box& b = part.box;
-    const int64_t lines = b.images * b.count[0] * b.count[1], per_line = ceil_div(b.count[2], width);
+    const int64_t all = b.images * b.count[0] * b.count[1] * ceil_div(b.count[2], width);
+    int64_t n = 0, z = 0, p = 0, q = 0;  // the next register's first pixel
     alignas(64) T sums[mr * nr_vectors * width];
-    for (int64_t at = 0; at < lines * per_line; at += nr_vectors) {
-      const int64_t used = smaller(nr_vectors, lines * per_line - at);
+    for (int64_t at = 0; at < all; at += nr_vectors) {
+      const int64_t used = smaller(nr_vectors, all - at);
       T* to[nr_vectors];
       int64_t counts[nr_vectors];
       SlideTile<T> t;
       for (int64_t j = 0; j < nr_vectors; ++j) {
-        const int64_t v = at + smaller(j, used - 1), l = v / per_line, q = v % per_line * width;
-        const int64_t p = l % b.count[1], z = l / b.count[1] % b.count[0], n = l / (b.count[1] * b.count[0]);
+        if (j >= used) {
+          t.pixels[j] = part.data;  // read, not stored
+          continue;
+        }
         t.pixels[j] = part.data + n * frame.image + z * frame.step[0] * frame.plane + p * frame.step[1] * frame.row + q;
         to[j] = part.line_of(n, z, p, out) + q * part.spacing[2];
         counts[j] = b.count[2] - q;
+        q += width;
+        if (q < b.count[2]) continue;
+        q = 0;
+        if (++p < b.count[1]) continue;
+        p = 0;
+        if (++z == b.count[0]) z = 0, ++n;
       }
       for (int64_t o = 0; o < out_channels; o += tile_rows) {
         const int64_t rows = smaller(tile_rows, out_channels - o);

@@ -9,8 +9,11 @@ from .case import Case
 FAMILIES = (
     "op_cost",
     "matmul",
+    "pool",
+    "spatial",
     "conv",
     "rows",
+    "attention",
     "elementwise",
     "order",
     "steps",

@@ -7,6 +7,7 @@ from tilegrad.testing.spec import ALL, FLOATS, INTEGERS, NUMBERS, OpError, OpSpe
 
 FAMILIES = (
     "conv",
+    "conv_nd",
     "elementwise",
     "arithmetic",
     "compare",
@@ -29,6 +30,8 @@ FAMILIES = (
     "linalg",
     "rnn",
     "pad",
+    "pool",
+    "spatial",
     "attention",
 )
 
