@@ -27,9 +27,7 @@ Array along_dim(const char* op, Status (*kernel)(const Launch&, const AlongDim&)
 }  // namespace
 
 Array flip(const Array& x, int64_t dim) { return along_dim("flip", table_of(x.device()).flip, x, dim, 0); }
-Array roll(const Array& x, int64_t shift, int64_t dim) {
-  return along_dim("roll", table_of(x.device()).roll, x, dim, shift);
-}
+Array roll(const Array& x, int64_t shift, int64_t dim) { return along_dim("roll", table_of(x.device()).roll, x, dim, shift); }
 
 Array triangle(const Array& x, int64_t diagonal, bool lower) {
   check(x.ndim() >= 2, ErrorKind::runtime, "{}: expected at least 2 dims, got shape {}", lower ? "tril" : "triu", x.shape);

@@ -140,7 +140,8 @@ template <ScatterOp op, class T> TG_INLINE T combined(T a, T b) {
   else return (op == ScatterOp::add ? Integer<T>{a} + Integer<T>{b} : Integer<T>{a} * Integer<T>{b}).value;
 }
 
-template <ScatterOp op, class T> static void scatter_part(const Positions& v, int split, int64_t begin, int64_t end, Flag& bad) {
+template <ScatterOp op, class T> static void scatter_part(const Positions& v, int split, int64_t begin, int64_t end,
+                                                          Flag& bad) {
   const int last = v.ndim - 1;
   const int64_t n = last == split ? end - begin : v.shape[last], walk = v.walk[last], from = v.value_strides[last];
   const int64_t size = v.size, step = v.step;

@@ -136,9 +136,10 @@ template <class F> TG_INLINE Vec<float> through_double(Vec<float> x, const F& f)
 TG_INLINE Vec<float> erfc(Vec<float> x) {
   const Vec<float> far = through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
     const Vec<double> two(2.0), size = min_or_second(Vec<double>(10.2), abs(a));
-    const Vec<double> q = polynomial((size - two) / (size + two), 0.25539567667796775, -0.42718584887545608, 0.24165814745547246,
-                                     -0.078978470977482049, 0.0037338338963571176, 0.006995631653329064, -0.00085385734111996536,
-                                     -0.00097065552832568676, 6.4218532398736778e-05, 0.00014502179747754833);
+    const Vec<double> q =
+        polynomial((size - two) / (size + two), 0.25539567667796775, -0.42718584887545608, 0.24165814745547246,
+                   -0.078978470977482049, 0.0037338338963571176, 0.006995631653329064, -0.00085385734111996536,
+                   -0.00097065552832568676, 6.4218532398736778e-05, 0.00014502179747754833);
     const Vec<double> tail = exp(-size * size) * q, outer = select(a < Vec<double>(0.0), two - tail, tail);
     return select(is_nan(a), a, outer);
   });
