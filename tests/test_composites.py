@@ -13,6 +13,8 @@ RNG = np.random.default_rng(0)
 ROWS, TARGET = RNG.standard_normal((6, 5)), np.array([0, 4, -100, 2, 1, 1])
 DY, LOSS_DY = RNG.standard_normal((6, 5)), RNG.standard_normal(6)
 PROBABILITIES = np.exp(ROWS) / np.exp(ROWS).sum(1, keepdims=True)
+IMAGES, GRID = RNG.standard_normal((2, 3, 4, 5)), RNG.uniform(-1.4, 1.4, (2, 3, 3, 2))
+POINTS_DY = RNG.standard_normal((2, 3, 3, 3))
 LSE = np.log(np.exp(ROWS).sum(1))
 
 Q, K, V, MASK = (
@@ -36,6 +38,8 @@ CALLS = {
     "attention_backward": [
         (V[:, [0, 0, 1, 1], :3], Q, K, V, a[0], *o, *a[1:]) for a, o in zip(ATTENTION, ATTENTION_OUT, strict=True)
     ],
+    "grid_sample": [(IMAGES, GRID, False, padding, corners) for padding in range(3) for corners in (False, True)],
+    "grid_sample_backward": [(POINTS_DY, IMAGES, GRID, False, padding, False) for padding in range(3)],
     "softmax": [(ROWS, 1), (ROWS, 0)],
     "softmax_backward": [(PROBABILITIES, DY, 1)],
     "log_softmax": [(ROWS, 1), (ROWS, 0)],

@@ -107,7 +107,7 @@ P call_in_place(Op* op, P const* args, int n) {
     Py_DECREF(before);
     if (!node) return nullptr;
   }
-  P done = PyObject_Vectorcall(op->kernel, args, n, nullptr);
+  P done = call_kernel(op, args, n);
   if (!done) {
     if (node) {
       PyObject_GC_Track(node);

@@ -67,6 +67,7 @@ void add_wiring(pb::module_& m) {
               : name == "copy_slices"    ? &callbacks.copy_slices
               : name == "on_record"      ? &callbacks.on_record
               : name == "on_call"        ? &callbacks.on_call
+              : name == "on_profile"     ? &callbacks.on_profile
               : name == "missing_kernel" ? &callbacks.missing_kernel
               : name == "on_composite"   ? &callbacks.on_composite
                                          : nullptr;

@@ -2,6 +2,8 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <chrono>
+
 #include "bindings/record.h"
 
 namespace tg::py {
@@ -48,6 +50,25 @@ bool bind_arguments(Op* op, P const* args, Py_ssize_t n, P kwnames, P* bound) {
 
 }  // namespace
 
+P call_kernel_profiled(Op* op, P const* args, int n) {
+  const auto now = [] {  // the clock of time.perf_counter_ns
+    const auto time = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<long long>(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+  };
+  P told_to = Py_NewRef(callbacks.on_profile);  // the kernel may close the profile
+  const long long start = now();
+  P out = PyObject_Vectorcall(op->kernel, args, n, nullptr);
+  const long long end = now();
+  P tuple = out ? PyTuple_New(n) : nullptr;
+  for (int i = 0; tuple && i < n; ++i) PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
+  P told = tuple ? PyObject_CallFunction(told_to, "OOOLL", op->name, tuple, out, start, end) : nullptr;
+  Py_XDECREF(tuple);
+  Py_DECREF(told_to);
+  if (told) Py_DECREF(told);
+  else Py_CLEAR(out);
+  return out;
+}
+
 P call_op(P self, P const* args, size_t nargsf, P kwnames) {
   Op* op = reinterpret_cast<Op*>(self);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
@@ -59,7 +80,7 @@ P call_op(P self, P const* args, size_t nargsf, P kwnames) {
   if (op->is_in_place) return call_in_place(op, args, op->n_params);
   const bool records = grad_enabled && op->differentiable && any_wants_grad(op, args);
   if (records && op->rules == Py_None && op->composite != Py_None) return run_composite(op, args, op->n_params);
-  P out = PyObject_Vectorcall(op->kernel, args, op->n_params, nullptr);
+  P out = call_kernel(op, args, op->n_params);
   if (!out) {
     if (op->composite == Py_None || !callbacks.missing_kernel || !PyErr_ExceptionMatches(callbacks.missing_kernel))
       return nullptr;

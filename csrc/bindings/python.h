@@ -76,6 +76,7 @@ struct Callbacks {
   P as_tensor = nullptr;                             // operands such as NumPy arrays
   P window_gather = nullptr, copy_slices = nullptr;  // ops of in-place changes through views
   P on_record = nullptr, on_call = nullptr;          // anomaly mode: after recording a node, after every kernel
+  P on_profile = nullptr;                            // an open profile: after every kernel, with the time it took
   P missing_kernel = nullptr;                        // the exception type
   P on_composite = nullptr;                          // told when a composite stands in for a missing kernel
   P dtypes[dtype_count] = {};

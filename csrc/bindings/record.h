@@ -20,6 +20,13 @@ int record(Op* op, P const* args, P const* outputs, int n_outputs, Node* n);
 // A step of the user's own (autograd.Function): `context` is what its rule gets, outputs become its results.
 int record_function(Op* op, P context, P inputs, P outputs);
 
+// op.cpp: the kernel of a call whose arguments are bound; between two looks at the clock while a profile is open.
+P call_kernel_profiled(Op* op, P const* args, int n);
+inline P call_kernel(Op* op, P const* args, int n) {
+  if (callbacks.on_profile) return call_kernel_profiled(op, args, n);
+  return PyObject_Vectorcall(op->kernel, args, n, nullptr);
+}
+
 // in_place.cpp
 P call_in_place(Op* op, P const* args, int n);
 void mark_view(P out, P source);  // out shares source's memory: it becomes a view of source's base

@@ -4,12 +4,15 @@
 #include "kernels/arguments/attention.h"
 #include "kernels/arguments/conv.h"
 #include "kernels/arguments/embedding.h"
+#include "kernels/arguments/grid_sample.h"
 #include "kernels/arguments/loss.h"
 #include "kernels/arguments/norm.h"
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"
 #include "kernels/arguments/positions.h"
 #include "kernels/arguments/random.h"
+#include "kernels/arguments/rearrange.h"
+#include "kernels/arguments/resample.h"
 #include "kernels/arguments/rnn.h"
 #include "kernels/arguments/scan.h"
 #include "kernels/arguments/sort.h"
@@ -73,6 +76,9 @@ struct KernelTable {
   // indexing of single elements, order, running sums
   Status (*gather)(const Launch&, const Positions&);
   Status (*scatter)(const Launch&, const Positions&);
+  Status (*flip)(const Launch&, const AlongDim&);
+  Status (*roll)(const Launch&, const AlongDim&);
+  Status (*triangle)(const Launch&, const Triangle&);
   Status (*nonzero_count)(const Launch&, const Nonzero&);  // the trues of each piece
   Status (*nonzero)(const Launch&, const Nonzero&);
   Status (*scan)(const Launch&, const Scan&);
@@ -113,6 +119,14 @@ struct KernelTable {
   // images
   Status (*pad)(const Launch&, const Pad&, const void* in, void* out);
   Status (*pad_backward)(const Launch&, const Pad&, const void* dy, void* dx);
+  Status (*max_pool)(const Launch&, const Pool&, const void* in, void* out, int64_t* places);  // places may be null
+  Status (*max_pool_backward)(const Launch&, const Pool&, const void* in, const void* dy, void* dx);
+  size_t (*max_pool_workspace)(const Pool&);
+  Status (*resample)(const Launch&, const Resample&, const void* in, void* out);
+  size_t (*resample_workspace)(const Resample&);
+  Status (*grid_sample)(const Launch&, const GridSample&, const void* in, const void* grid, void* out);
+  Status (*grid_sample_backward)(const Launch&, const GridSample&, const void* dy, const void* in, const void* grid, void* dx,
+                                 void* dgrid);
 
   // random numbers, written to contiguous memory
   Status (*uniform)(const Launch&, const Random&, const Strided<1>& out, double low, double high);

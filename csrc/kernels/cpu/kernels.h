@@ -97,6 +97,11 @@ Status scatter(const Launch&, const Positions&);
 Status nonzero_count(const Launch&, const Nonzero&);
 Status nonzero(const Launch&, const Nonzero&);
 
+// rearrange.cpp
+Status flip(const Launch&, const AlongDim&);
+Status roll(const Launch&, const AlongDim&);
+Status triangle(const Launch&, const Triangle&);
+
 // scan.cpp
 Status scan(const Launch&, const Scan&);
 
@@ -137,6 +142,20 @@ Status adam(const Launch&, const ParameterList&, const AdamStep&);
 // pad.cpp
 Status pad(const Launch&, const Pad&, const void* in, void* out);
 Status pad_backward(const Launch&, const Pad&, const void* dy, void* dx);
+
+// grid_sample.cpp
+Status grid_sample(const Launch&, const GridSample&, const void* in, const void* grid, void* out);
+Status grid_sample_backward(const Launch&, const GridSample&, const void* dy, const void* in, const void* grid, void* dx,
+                            void* dgrid);
+
+// max_pool.cpp
+Status max_pool(const Launch&, const Pool&, const void* in, void* out, int64_t* places);
+Status max_pool_backward(const Launch&, const Pool&, const void* in, const void* dy, void* dx);
+size_t max_pool_workspace(const Pool&);
+
+// resample.cpp
+Status resample(const Launch&, const Resample&, const void* in, void* out);
+size_t resample_workspace(const Resample&);
 
 // probe.cpp
 int64_t fma_loop(int64_t iterations);

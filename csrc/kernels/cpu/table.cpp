@@ -38,6 +38,9 @@ static KernelTable make_table() {
 
     take(t.ternary, ternary_rows);
     t.logsumexp = logsumexp;
+    t.flip = flip;
+    t.roll = roll;
+    t.triangle = triangle;
     t.scan = scan;
     t.sort = sort;
     t.sort_workspace = sort_workspace;
@@ -100,6 +103,14 @@ static KernelTable make_table() {
 
     t.sgd = sgd;
     t.adam = adam;
+
+    t.grid_sample = grid_sample;
+    t.grid_sample_backward = grid_sample_backward;
+    t.max_pool = max_pool;
+    t.max_pool_backward = max_pool_backward;
+    t.max_pool_workspace = max_pool_workspace;
+    t.resample = resample;
+    t.resample_workspace = resample_workspace;
 
     t.fma_loop = fma_loop;
   }

@@ -18,9 +18,11 @@ from .modules.linear import *  # noqa: F403
 from .modules.loss import *  # noqa: F403
 from .modules.norm import *  # noqa: F403
 from .modules.padding import *  # noqa: F403
+from .modules.pooling import *  # noqa: F403
 from .modules.rnn import *  # noqa: F403
 from .modules.rnn_cells import *  # noqa: F403
 from .modules.transformer import *  # noqa: F403
+from .modules.vision import *  # noqa: F403
 from .parameter import Buffer, Parameter
 
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]

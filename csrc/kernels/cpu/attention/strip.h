@@ -154,9 +154,18 @@ template <class T> class Dropout {
   // For keys [col, col + cols) of a row, and on to whole registers and groups of 4; col is a multiple of 4.
   [[gnu::noinline]] void factors(int64_t row, int64_t col, int64_t cols, T* out) const {
     const uint64_t first = first_ + uint64_t(row) * groups_per_row_ + uint64_t(col) / 4;
-    for (int64_t i = 0; i < padded<T>(cols); i += 4) {
-      const PhiloxWords words = philox(seed_, first + uint64_t(i) / 4, 0);
-      for (int lane = 0; lane < 4; ++lane) out[i + lane] = words.word[lane] >> 8 >= threshold_ ? kept_ : T(0);
+    const uint64_t seed = seed_;
+    const int64_t end = padded<T>(cols);
+    for (int64_t i = 0; i < end; i += 64) {
+      uint32_t words[64];
+      for (int group = 0; group < 16; ++group) {  // written so that compilers make registers of groups
+        const PhiloxWords four = philox(seed, first + uint64_t(i / 4 + group), 0);
+        for (int lane = 0; lane < 4; ++lane) words[4 * group + lane] = four.word[lane];
+      }
+      const uint32_t threshold = threshold_;
+      const T kept = kept_;
+      const int64_t n = round_up(smaller(64, end - i), 4);
+      for (int64_t j = 0; j < n; ++j) out[i + j] = words[j] >> 8 >= threshold ? kept : T(0);
     }
   }
   // Weights of a strip times their factors.

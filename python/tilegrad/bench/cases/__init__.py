@@ -9,9 +9,13 @@ from .case import Case
 FAMILIES = (
     "op_cost",
     "matmul",
+    "pool",
+    "spatial",
     "conv",
     "rows",
+    "attention",
     "elementwise",
+    "order",
     "steps",
     "rnn",
 )

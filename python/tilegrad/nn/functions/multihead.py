@@ -128,6 +128,7 @@ def multi_head_attention_forward(
     output as query; weights (N, L, S), or (N, H, L, S) with average_attn_weights=False. static_k and static_v:
     (N * H, S, head_dim), already projected.
 
+    Keys added by bias_k, bias_v and add_zero_attn are seen by every query, whatever the masks and the is_causal hint say.
     In masks, True means "not allowed". A query all of whose keys are masked gets zeros (PyTorch: zeros without weights, NaN
     with them).
 

@@ -11,9 +11,11 @@ from . import (
     loss,
     norm,
     padding,
+    pooling,
     rnn,
     rnn_cells,
     transformer,
+    vision,
 )
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
@@ -25,9 +27,11 @@ from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .padding import *  # noqa: F403
+from .pooling import *  # noqa: F403
 from .rnn import *  # noqa: F403
 from .rnn_cells import *  # noqa: F403
 from .transformer import *  # noqa: F403
+from .vision import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += activation.__all__
@@ -43,3 +47,5 @@ __all__ += attention.__all__
 __all__ += transformer.__all__
 __all__ += norm.__all__
 __all__ += padding.__all__
+__all__ += pooling.__all__
+__all__ += vision.__all__

@@ -30,6 +30,8 @@ FAMILIES = (
     "linalg",
     "rnn",
     "pad",
+    "pool",
+    "spatial",
     "attention",
 )
 

@@ -1,0 +1,50 @@
+"""Padding, resizing, windows as columns, grid sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .case import Case, Setup, tensors
+
+
+def graph(**shapes: tuple[int, ...]) -> Setup:
+    """Normal random tensors that want a gradient."""
+    return lambda t: {name: t.randn(*shape, requires_grad=True) for name, shape in shapes.items()}
+
+
+def both(name: str, shape: tuple[int, ...], stmt: str, growth: float, why: str) -> list[Case]:
+    """The value, and value and gradient; the result is `growth` times as large as the input."""
+    size = 4.0
+    for n in shape:
+        size *= n
+    return [
+        Case(name, why, tensors(x=shape), stmt, None, 0, size * (1 + growth)),
+        Case(
+            f"{name}-backward", why, graph(x=shape), f"{stmt}.sum().backward(); x.grad = None", None, 0, size * (2 + 2 * growth)
+        ),
+    ]
+
+
+def points(shape: tuple[int, ...]) -> Setup:
+    """Images, and a grid of as many points as they have pixels."""
+
+    def setup(t: Any) -> dict[str, Any]:
+        return {"x": t.randn(*shape), "grid": t.rand(shape[0], *shape[2:], 2) * 2 - 1}
+
+    return setup
+
+
+CASES = [
+    *both("pad-1", (32, 64, 28, 28), "F.pad(x, (1, 1, 1, 1))", 1.15, "the border of a 3x3 convolution"),
+    *both("pad-reflect-2", (8, 64, 56, 56), 'F.pad(x, (2, 2, 2, 2), "reflect")', 1.15, "style transfer"),
+    *both("upsample-nearest-2", (8, 64, 32, 32), "F.interpolate(x, scale_factor=2)", 4, "decoders"),
+    *both(
+        "upsample-bilinear-2", (8, 64, 32, 32), 'F.interpolate(x, scale_factor=2, mode="bilinear")', 4, "segmentation"
+    ),
+    *both("resize-bilinear", (8, 16, 100, 100), 'F.interpolate(x, size=(37, 37), mode="bilinear")', 0.14, "no round factor"),
+    *both("unfold-3", (8, 16, 32, 32), "F.unfold(x, 3, padding=1)", 9, "columns of a 3x3 convolution"),
+    *both("fold-3", (8, 144, 1024), "F.fold(x, (32, 32), 3, padding=1)", 0.11, "overlapping windows added up"),
+    Case("grid-sample-64x1x28x28", "a spatial transformer on digits", points((64, 1, 28, 28)),
+         "F.grid_sample(x, grid, align_corners=False)"),
+    Case("grid-sample-8x32x28x28", "feature maps", points((8, 32, 28, 28)), "F.grid_sample(x, grid, align_corners=False)"),
+]  # fmt: skip
