@@ -110,6 +110,7 @@ WITHOUT_SPEC = {
     "fma_loop",  # the machine's limit, for benchmarks
     "rnn_workspace", "embedding_backward_workspace",  # the scratch of the recurrent kernels and of the sort by row
     "sgd", "adam",  # tests/test_optim.py
+    "conv2d_algorithm",  # tests/test_conv_algorithms.py
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@
 #include "core/isa.h"
 #include "core/probe.h"
 #include "kernels/kernel_table.h"
+#include "ops/conv.h"
 
 namespace tg::py {
 namespace {
@@ -142,6 +143,18 @@ void add_process(pb::module_& m) {
     }
     throw pb::value_error("set_conv_algorithm: expected 'auto', 'precise' or 'direct', got '" + name + "'");
   });
+  m.def(
+      "conv2d_algorithm",
+      [](pb::handle input_size, pb::handle weight_size, pb::handle stride, pb::handle padding, pb::handle dilation,
+         int64_t groups, const std::string& pass, pb::handle dtype) {
+        return guarded([&] {
+          auto dims = [](pb::handle h) { return Convert<Dims>::from(h.ptr()); };
+          return ops::conv2d_algorithm(dims(input_size), dims(weight_size), dims(stride), dims(padding), dims(dilation), groups,
+                                       pass, dtype.is_none() ? DType::f32 : Convert<DType>::from(dtype.ptr()));
+        });
+      },
+      pb::arg("input_size"), pb::arg("weight_size"), pb::arg("stride") = 1, pb::arg("padding") = 0, pb::arg("dilation") = 1,
+      pb::arg("groups") = 1, pb::arg("pass_") = "forward", pb::arg("dtype") = pb::none());
   m.def("available_threads", &available_threads);
   m.def("thread_limits", [] {
     const ThreadLimits l = thread_limits();

@@ -70,11 +70,10 @@ TG_UNARY(softplus, OnFloats) {  // log(1 + e^x); from 20 on it is x to within ro
   return select(x > constant<V>(20), x, log1p(exp(x)));
 }
 
-inline constexpr double sqrt_half = 0.70710678118654752440;         // 1 / sqrt(2)
 inline constexpr double inverse_sqrt_2pi = 0.39894228040143267794;  // 1 / sqrt(2 pi)
 
 // x Phi(x), Phi being the normal distribution function.
-TG_UNARY(gelu, OnFloats) { return constant<V>(0.5) * x * (constant<V>(1) + erf(x * constant<V>(sqrt_half))); }
+TG_UNARY(gelu, OnFloats) { return x * normal_cdf(x); }
 
 // 0.5 x (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3). As 0.5 (1 + tanh u) = sigmoid(2u), it is x sigmoid(x (c1 + c3 x^2)).
 inline constexpr double gelu_c1 = 2 * 0.79788456080286535588;  // 2 sqrt(2 / pi)
@@ -197,7 +196,7 @@ TG_BINARY(silu_backward, OnFloats) {  // x: s (1 + x (1 - s)) with s = sigmoid(x
 }
 
 TG_BINARY(gelu_backward, OnFloats) {  // x: Phi(x) + x phi(x)
-  const V cdf = constant<V>(0.5) * (constant<V>(1) + erf(a * constant<V>(sqrt_half)));
+  const V cdf = normal_cdf(a);
   const V density = exp(constant<V>(-0.5) * a * a) * constant<V>(inverse_sqrt_2pi);
   return b * fma(a, density, cdf);
 }

@@ -11,6 +11,7 @@
 #include "kernels/arguments/pad.h"
 #include "kernels/arguments/positions.h"
 #include "kernels/arguments/random.h"
+#include "kernels/arguments/rearrange.h"
 #include "kernels/arguments/resample.h"
 #include "kernels/arguments/rnn.h"
 #include "kernels/arguments/scan.h"
@@ -44,6 +45,7 @@ struct KernelTable {
   size_t (*conv2d_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_input_workspace)(const Conv2d&, int threads);
   size_t (*conv2d_backward_weight_workspace)(const Conv2d&, int threads);
+  const char* (*conv2d_algorithm)(const Conv2d&, ConvPass);  // the name of what these sizes take; data may be null
   Status (*conv3d)(const Launch&, const Conv3d&);
   Status (*conv3d_backward_input)(const Launch&, const Conv3d&);
   Status (*conv3d_backward_weight)(const Launch&, const Conv3d&);
@@ -74,6 +76,9 @@ struct KernelTable {
   // indexing of single elements, order, running sums
   Status (*gather)(const Launch&, const Positions&);
   Status (*scatter)(const Launch&, const Positions&);
+  Status (*flip)(const Launch&, const AlongDim&);
+  Status (*roll)(const Launch&, const AlongDim&);
+  Status (*triangle)(const Launch&, const Triangle&);
   Status (*nonzero_count)(const Launch&, const Nonzero&);  // the trues of each piece
   Status (*nonzero)(const Launch&, const Nonzero&);
   Status (*scan)(const Launch&, const Scan&);

@@ -293,4 +293,35 @@ Array conv_backward_weight(const Array& dy, const Array& x, const Dims& kernel_s
   return dw;
 }
 
+std::string conv2d_algorithm(const Dims& input_size, const Dims& weight_size, const Dims& stride, const Dims& padding,
+                             const Dims& dilation, int64_t groups, const std::string& pass, DType dtype) {
+  const Windows w = windows_of("_algorithm", 2, stride, padding, dilation, groups);
+  check(input_size.size == 4 && weight_size.size == 4, ErrorKind::value,
+        "{}: expected sizes (N, C, H, W) and (O, C / groups, KH, KW), got {} and {}", w.op, input_size, weight_size);
+  const char* const names[] = {"forward", "backward_input", "backward_weight"};
+  int chosen = 0;
+  while (chosen < 3 && pass != names[chosen]) ++chosen;
+  check(chosen < 3, ErrorKind::value, "{}: expected 'forward', 'backward_input' or 'backward_weight', got '{}'", w.op, pass);
+  Array x, weight;  // sizes alone
+  x.shape = input_size, weight.shape = weight_size;
+  check_weight(w, weight);
+  check(element_count(input_size) >= 0 && input_size[1] == weight_size[1] * groups, ErrorKind::value,
+        "{}: a weight of size {} and groups={} do not fit an input of size {}", w.op, weight_size, groups, input_size);
+  const Dims size = windows_that_fit(w, x, weight);
+  auto images = [dtype](int64_t batch, int64_t channels, int64_t height, int64_t width) {
+    const int64_t plane = height * width;
+    return Images{nullptr, dtype, batch, channels, height, width, channels * plane, plane, width};
+  };
+  Conv2d c;
+  c.x = images(input_size[0], input_size[1], input_size[2], input_size[3]);
+  c.y = images(input_size[0], weight_size[0], size[0], size[1]);
+  c.groups = groups;
+  for (int d = 0; d < 2; ++d) {
+    c.kernel[d] = weight_size[2 + d];
+    c.stride[d] = w.stride[d + 1], c.dilation[d] = w.dilation[d + 1], c.padding[d] = w.before[d + 1];
+  }
+  c.algorithm = context().conv_algorithm;
+  return table_of(Device{}).conv2d_algorithm(c, static_cast<ConvPass>(chosen));
+}
+
 }  // namespace tg::ops

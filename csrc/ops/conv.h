@@ -15,4 +15,9 @@ Array conv_backward_input(const Array& dy, const Array& weight, const Dims& inpu
 Array conv_backward_weight(const Array& dy, const Array& x, const Dims& kernel_size, const Dims& stride, const Dims& padding,
                            const Dims& dilation, int64_t groups);
 
+// The algorithm that a product of these sizes takes: input (N, C, H, W), weight (O, C / groups, KH, KW). pass: "forward",
+// "backward_input", "backward_weight".
+std::string conv2d_algorithm(const Dims& input_size, const Dims& weight_size, const Dims& stride, const Dims& padding,
+                             const Dims& dilation, int64_t groups, const std::string& pass, DType dtype);
+
 }  // namespace tg::ops

@@ -66,7 +66,9 @@ Array gather(const Array& x, int64_t dim, const Array& index) {
   return out;
 }
 
-void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64_t op) {
+namespace {
+
+void scatter_into(Array& x, int64_t dim, const Array& index, const Array& src, int64_t op, bool fresh) {
   const int at = wrap_dim("scatter", dim, x.ndim());
   check(op >= 0 && op <= static_cast<int64_t>(ScatterOp::minimum), ErrorKind::value, "scatter: unknown operation {}", op);
   check_places("scatter", x, at, index);
@@ -79,15 +81,21 @@ void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64
   const Array places = contiguous(index), values = src.storage == x.storage ? clone(src) : src;
   Positions v = positions(x, at, places, values);
   v.op = static_cast<ScatterOp>(op);
+  v.fresh = fresh;
   run("scatter", table_of(x.device()).scatter, v, x, at);
+}
+
+}  // namespace
+
+void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64_t op) {
+  scatter_into(x, dim, index, src, op, false);
   touch(x);
 }
 
 Array scatter(const Array& x, int64_t dim, const Array& index, const Array& src, int64_t op) {
   Array out = empty(x.shape, x.dtype);
   copy_(out, Operand{Operand::tensor, &x, {}});
-  scatter_(out, dim, index, src, op);
-  out.storage->version = 0;
+  scatter_into(out, dim, index, src, op, true);
   return out;
 }
 

@@ -10,4 +10,9 @@ Array scatter(const Array& x, int64_t dim, const Array& index, const Array& src,
 void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64_t op);
 Array nonzero(const Array& x);  // (count, ndim) int64
 
+// Elements in other places (rearrange.cpp).
+Array flip(const Array& x, int64_t dim);
+Array roll(const Array& x, int64_t shift, int64_t dim);
+Array triangle(const Array& x, int64_t diagonal, bool lower);  // of the matrices in the last two dims, zeros elsewhere
+
 }  // namespace tg::ops

@@ -77,13 +77,17 @@ from .ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d
 from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._print import set_printoptions
+from ._switches import (
+    compile, contiguous_format, get_float32_matmul_precision, memory_format, preserve_format, set_float32_matmul_precision,
+)  # fmt: skip
+from . import backends
 from ._process import get_conv_algorithm, set_conv_algorithm
 from ._process import (
     composites_used, empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit,
     set_num_threads,
 )  # fmt: skip
 
-add = Tensor.add
+add, clamp_min, clamp_max = Tensor.add, Tensor.clamp_min, Tensor.clamp_max
 sub = subtract = Tensor.sub
 arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, fix = acos, acosh, asin, asinh, atan, atan2, atanh, trunc
 moveaxis, swapdims, row_stack = movedim, transpose, vstack

@@ -256,6 +256,16 @@ class Tensor(_core.TensorBase):
     def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
         return creation.full(size, fill_value, dtype=dtype or self.dtype, **kwargs)
 
+    def new(self, *size: Any) -> Tensor:
+        """A tensor of this dtype: of the given shape (its elements open), or with the elements of a list."""
+        if len(size) == 1 and isinstance(size[0], (list, tuple)) and not isinstance(size[0], Size):
+            return self.new_tensor(size[0])
+        return self.new_empty(*size)
+
+    def get_device(self) -> int:
+        """The number of the GPU; -1 for a tensor on the CPU, as in PyTorch."""
+        return -1
+
     # --- shapes
     def view(self, *size: Any) -> Tensor:
         """The same memory in another shape (or, given a dtype of equal size, as other elements: not supported)."""

@@ -18,6 +18,9 @@ void bind_order() {
   bind<&ops::gather>("gather", "x, dim, index", "Elements of x by number along a dim.");
   bind<&ops::scatter>("scatter", "x, dim, index, src, operation", "x with src combined where the index points.");
   bind<&ops::scatter_>("scatter_", "x, dim, index, src, operation", "`scatter` written over x.");
+  bind<&ops::flip>("flip", "x, dim", "x with one dim reversed.");
+  bind<&ops::roll>("roll", "x, shift, dim", "x rolled along one dim.");
+  bind<&ops::triangle>("triangle", "x, diagonal, lower", "The lower or upper triangle of matrices, zeros elsewhere.");
   bind<&ops::nonzero>("nonzero", "x", "The places of the elements that are not zero.");
 }
 

@@ -7,6 +7,9 @@ namespace tg {
 // Which algorithms may be chosen: all; all but the ones that lose digits (Winograd F(4x4, 3x3)); only direct summation.
 enum class ConvAlgorithm : uint8_t { automatic, precise, direct };
 
+// Which of a view's three tensors is computed from the other two.
+enum class ConvPass : uint8_t { forward, backward_input, backward_weight };
+
 // A batch of images; the pixels of a line lie side by side.
 struct Images {
   void* data = nullptr;

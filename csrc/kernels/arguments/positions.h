@@ -20,6 +20,7 @@ struct Positions {
   int ndim = 0;
   int64_t shape[max_dims], walk[max_dims], value_strides[max_dims];
   int64_t size = 0, step = 0;  // of x along the indexed dim
+  bool fresh = false;          // x of scatter is a new copy, which an error throws away: no need to check all numbers first
 };
 
 // The places of the true elements of a contiguous mask, in order. The mask is cut into pieces of piece_elements; first the

@@ -44,6 +44,7 @@ Status conv2d_backward_weight(const Launch&, const Conv2d&);
 size_t conv2d_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
+const char* conv2d_algorithm(const Conv2d&, ConvPass);
 
 // conv2d/direct.cpp
 Status conv3d(const Launch&, const Conv3d&);
@@ -95,6 +96,11 @@ Status gather(const Launch&, const Positions&);
 Status scatter(const Launch&, const Positions&);
 Status nonzero_count(const Launch&, const Nonzero&);
 Status nonzero(const Launch&, const Nonzero&);
+
+// rearrange.cpp
+Status flip(const Launch&, const AlongDim&);
+Status roll(const Launch&, const AlongDim&);
+Status triangle(const Launch&, const Triangle&);
 
 // scan.cpp
 Status scan(const Launch&, const Scan&);

@@ -5,7 +5,8 @@
 //   scatter   x[i0, .., index[i0, i1, ...], ..] = values[i0, i1, ...]      in the order of the index, so the last one stays
 //   nonzero   out[n, :] = coordinates of the n-th true element
 //
-// All numbers are checked before anything is written. A negative number counts from the end.
+// All numbers are checked before they are used, all of them before anything is written into a tensor that
+// was there before. A negative number counts from the end.
 //
 // Cost: one index (8 bytes), one read and one write an element; the reads of x may each touch a cache line. Determinism:
 // elements of x that differ in another coordinate than the indexed one never meet, so scatter is parallel over a dim that is
@@ -20,16 +21,39 @@ namespace tg::TG_ISA {
 
 static constexpr int64_t piece_elements = 8192;
 
-static Status check_numbers(const Launch& launch, const Positions& v) {
+// Is one of n numbers outside [-size, size)? Without branches: a sign bit tells.
+[[gnu::always_inline]] static inline bool any_outside(const int64_t* index, int64_t n, int64_t size) {
+  int64_t signs = 0;
+  for (int64_t i = 0; i < n; ++i) signs |= (index[i] + size) | (size - 1 - index[i]);
+  return signs < 0;
+}
+
+static int64_t numbers_of(const Positions& v) {
   int64_t count = 1;
   for (int d = 0; d < v.ndim; ++d) count *= v.shape[d];
-  int64_t bad = 0;  // without branches, so that the compiler vectorises it
-  (void)launch;
-  for (int64_t i = 0; i < count; ++i) bad |= v.index[i] < -v.size || v.index[i] >= v.size;
-  for (int64_t i = 0; bad && i < count; ++i) {
-    if (v.index[i] < -v.size || v.index[i] >= v.size) return {Status::index_out_of_range, v.index[i]};
+  return count;
+}
+
+// Set by any piece that meets a bad number; the first bad one is looked for afterwards.
+struct Flag {
+  int value = 0;
+  void raise() { __atomic_store_n(&value, 1, __ATOMIC_RELAXED); }
+};
+
+static Status first_outside(const Positions& v) {
+  const int64_t count = numbers_of(v);
+  for (int64_t i = 0; i < count; ++i) {
+    if (any_outside(v.index + i, 1, v.size)) return {Status::index_out_of_range, v.index[i]};
   }
   return {};
+}
+
+static Status check_numbers(const Launch& launch, const Positions& v) {
+  Flag bad;
+  parallel_for(launch, numbers_of(v), 4 * piece_elements, [&](int64_t begin, int64_t end) {
+    if (any_outside(v.index + begin, end - begin, v.size)) bad.raise();
+  });
+  return bad.value ? first_outside(v) : Status{};
 }
 
 // One run along the last dim: where it starts in the three operands.
@@ -60,32 +84,49 @@ template <class Body> TG_INLINE void for_each_run(const Positions& v, int split,
 
 TG_INLINE int64_t wrapped(int64_t number, int64_t size) { return number + (number < 0 ? size : 0); }
 
-template <int bytes> static void gather_part(const Positions& v, int split, int64_t begin, int64_t end) {
+// Calls body(j0, j1) for stretches of a run whose numbers are in range; gives false at the first that are not.
+static constexpr int64_t stretch = 512;
+template <class Body> TG_INLINE bool in_range(const int64_t* index, int64_t n, int64_t size, const Body& body) {
+  for (int64_t j = 0; j < n; j += stretch) {
+    const int64_t end = j + stretch < n ? j + stretch : n;
+    if (any_outside(index + j, end - j, size)) return false;
+    body(j, end);
+  }
+  return true;
+}
+
+template <int bytes> static void gather_part(const Positions& v, int64_t begin, int64_t end, Flag& bad) {
   using U = typename BitsOf<bytes>::type;
   const int last = v.ndim - 1;
-  const int64_t n = last == split ? end - begin : v.shape[last], walk = v.walk[last], to = v.value_strides[last];
-  for_each_run(v, split, begin, end, [&](const Run& run) TG_INLINE_LAMBDA {
+  const int64_t n = last == 0 ? end - begin : v.shape[last], walk = v.walk[last], size = v.size, step = v.step;
+  for_each_run(v, 0, begin, end, [&](const Run& run) TG_INLINE_LAMBDA {
     const U* x = static_cast<const U*>(v.x) + run.x;
-    U* out = static_cast<U*>(v.values) + run.value;
+    U* out = static_cast<U*>(v.values) + run.value;  // contiguous
     const int64_t* index = v.index + run.index;
-    for (int64_t j = 0; j < n; ++j) out[j * to] = x[j * walk + wrapped(index[j], v.size) * v.step];
+    const bool fine = in_range(index, n, size, [&](int64_t j0, int64_t j1) TG_INLINE_LAMBDA {
+      if (walk == 0 && step == 1)
+        for (int64_t j = j0; j < j1; ++j) out[j] = x[wrapped(index[j], size)];
+      else
+        for (int64_t j = j0; j < j1; ++j) out[j] = x[j * walk + wrapped(index[j], size) * step];
+    });
+    if (!fine) bad.raise();
   });
 }
 
 Status gather(const Launch& launch, const Positions& v) {
-  if (const Status status = check_numbers(launch, v); status.code != Status::ok) return status;
+  Flag bad;
   int64_t rest = 1;
   for (int d = 1; d < v.ndim; ++d) rest *= v.shape[d];
   const int64_t grain = piece_elements / rest;
   parallel_for(launch, v.shape[0], grain > 1 ? grain : 1, [&](int64_t begin, int64_t end) {
     switch (size_of(v.dtype)) {
-      case 1: return gather_part<1>(v, 0, begin, end);
-      case 2: return gather_part<2>(v, 0, begin, end);
-      case 4: return gather_part<4>(v, 0, begin, end);
-      default: return gather_part<8>(v, 0, begin, end);
+      case 1: return gather_part<1>(v, begin, end, bad);
+      case 2: return gather_part<2>(v, begin, end, bad);
+      case 4: return gather_part<4>(v, begin, end, bad);
+      default: return gather_part<8>(v, begin, end, bad);
     }
   });
-  return {};
+  return bad.value ? first_outside(v) : Status{};
 }
 
 // What becomes of an element of x, a, when the value b comes to it.
@@ -99,41 +140,57 @@ template <ScatterOp op, class T> TG_INLINE T combined(T a, T b) {
   else return (op == ScatterOp::add ? Integer<T>{a} + Integer<T>{b} : Integer<T>{a} * Integer<T>{b}).value;
 }
 
-template <ScatterOp op, class T> static void scatter_part(const Positions& v, int split, int64_t begin, int64_t end) {
+template <ScatterOp op, class T> static void scatter_part(const Positions& v, int split, int64_t begin, int64_t end,
+                                                          Flag& bad) {
   const int last = v.ndim - 1;
   const int64_t n = last == split ? end - begin : v.shape[last], walk = v.walk[last], from = v.value_strides[last];
+  const int64_t size = v.size, step = v.step;
   for_each_run(v, split, begin, end, [&](const Run& run) TG_INLINE_LAMBDA {
     T* x = static_cast<T*>(v.x) + run.x;
     const T* values = static_cast<const T*>(v.values) + run.value;
     const int64_t* index = v.index + run.index;
-    for (int64_t j = 0; j < n; ++j) {
-      T& target = x[j * walk + wrapped(index[j], v.size) * v.step];
-      target = combined<op>(target, values[j * from]);
-    }
+    const bool fine = in_range(index, n, size, [&](int64_t j0, int64_t j1) TG_INLINE_LAMBDA {
+      if (walk == 0 && step == 1 && from == 1) {
+        for (int64_t j = j0; j < j1; ++j) {
+          T& target = x[wrapped(index[j], size)];
+          target = combined<op>(target, values[j]);
+        }
+      } else {
+        for (int64_t j = j0; j < j1; ++j) {
+          T& target = x[j * walk + wrapped(index[j], size) * step];
+          target = combined<op>(target, values[j * from]);
+        }
+      }
+    });
+    if (!fine) bad.raise();
   });
 }
 
 Status scatter(const Launch& launch, const Positions& v) {
-  if (const Status status = check_numbers(launch, v); status.code != Status::ok) return status;
+  if (!v.fresh) {
+    if (const Status status = check_numbers(launch, v); status.code != Status::ok) return status;
+  }
   int split = 0;  // the first dim that is not the indexed one; with one dim only, one thread does all
   while (split < v.ndim - 1 && v.walk[split] == 0) ++split;
-  int64_t rest = 1;
-  for (int d = 0; d < v.ndim; ++d) rest *= d == split ? 1 : v.shape[d];
-  int64_t grain = piece_elements / rest;
-  grain = v.walk[split] == 0 ? v.shape[split] : grain > 16 ? grain : 16;  // neighbours may share cache lines
-  if (split == 0 && v.ndim > 1 && v.walk[0] != 0) grain = piece_elements / rest > 1 ? piece_elements / rest : 1;
+  const bool inside = split > 0;  // runs are cut: long enough pieces for whole cache lines
+  const int64_t rest = numbers_of(v) / v.shape[split], even = piece_elements / rest, eighth = v.shape[split] / 8;
+  int64_t grain = even > 1 ? even : 1;
+  if (inside && grain < 64) grain = 64;
+  if (inside && grain < eighth) grain = eighth;
+  if (v.walk[split] == 0) grain = v.shape[split];
+  Flag bad;
   parallel_for(launch, v.shape[split], grain, [&](int64_t begin, int64_t end) {
     visit(v.dtype, [&]<class T>() {
       switch (v.op) {
-        case ScatterOp::write: return scatter_part<ScatterOp::write, T>(v, split, begin, end);
-        case ScatterOp::add: return scatter_part<ScatterOp::add, T>(v, split, begin, end);
-        case ScatterOp::multiply: return scatter_part<ScatterOp::multiply, T>(v, split, begin, end);
-        case ScatterOp::maximum: return scatter_part<ScatterOp::maximum, T>(v, split, begin, end);
-        default: return scatter_part<ScatterOp::minimum, T>(v, split, begin, end);
+        case ScatterOp::write: return scatter_part<ScatterOp::write, T>(v, split, begin, end, bad);
+        case ScatterOp::add: return scatter_part<ScatterOp::add, T>(v, split, begin, end, bad);
+        case ScatterOp::multiply: return scatter_part<ScatterOp::multiply, T>(v, split, begin, end, bad);
+        case ScatterOp::maximum: return scatter_part<ScatterOp::maximum, T>(v, split, begin, end, bad);
+        default: return scatter_part<ScatterOp::minimum, T>(v, split, begin, end, bad);
       }
     });
   });
-  return {};
+  return bad.value ? first_outside(v) : Status{};
 }
 
 // --- nonzero --------------------------------------------------------------------------------------------------------------

@@ -127,6 +127,61 @@ template <class T> TG_INLINE Vec<T> digamma(Vec<T> x) {
   return map_lanes(x, [](T a) { return static_cast<T>(digamma_of(static_cast<double>(a))); });
 }
 
+// --- the same for float, in vectors ------------------------------------------------------------------------------------------
+template <class F> TG_INLINE Vec<float> through_double(Vec<float> x, const F& f) {
+  return narrow(f(widen_low(x)), f(widen_high(x)));
+}
+
+// 1 - erf x up to 1/2; from there on e^(-x^2) Q(u) with u = (x - 2) / (x + 2), in double: x^2 is exact there. 1 ulp.
+TG_INLINE Vec<float> erfc(Vec<float> x) {
+  const Vec<float> far = through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
+    const Vec<double> two(2.0), size = min_or_second(Vec<double>(10.2), abs(a));
+    const Vec<double> q =
+        polynomial((size - two) / (size + two), 0.25539567667796775, -0.42718584887545608, 0.24165814745547246,
+                   -0.078978470977482049, 0.0037338338963571176, 0.006995631653329064, -0.00085385734111996536,
+                   -0.00097065552832568676, 6.4218532398736778e-05, 0.00014502179747754833);
+    const Vec<double> tail = exp(-size * size) * q, outer = select(a < Vec<double>(0.0), two - tail, tail);
+    return select(is_nan(a), a, outer);
+  });
+  return select(abs(x) < Vec<float>(0.5f), Vec<float>(1.0f) - erf(x), far);
+}
+
+// With w = -log(1 - y^2): y P(w - 2.5) up to w = 5, then y Q(sqrt(w) - 3). 3 ulp.
+TG_INLINE Vec<float> erfinv(Vec<float> y) {
+  const Vec<float> one(1.0f), infinity(Format<float>::infinity), a = abs(y), w = -log((one - a) * (one + a));
+  const Vec<float> p = polynomial(w - Vec<float>(2.5f), 1.50140941f, 0.246640727f, -0.00417770771f, -0.00125370757f,
+                                  0.000218602188f, -4.39678115e-06f, -3.52885945e-06f, 3.43727066e-07f, 2.85347888e-08f);
+  const Vec<float> q = polynomial(sqrt(w) - Vec<float>(3.0f), 2.83297706f, 1.00167453f, 0.00943290163f, -0.00763049489f,
+                                  0.00577878114f, -0.00364115555f, 0.0012643286f, 6.77148782e-05f, -0.000139842814f);
+  const Vec<float> x = y * select(w < Vec<float>(5.0f), p, q);
+  return select(a < one, x, select(a == one, copysign(infinity, y), Vec<float>(__builtin_nanf(""))));
+}
+
+// Stirling's series at x + 8 less log(x (x + 1) ... (x + 7)); below 0.5 by reflection, log(pi / |sin pi x|) - lgamma(1 - x).
+TG_INLINE Vec<double> log_gamma_of_positive(Vec<double> x) {
+  const Vec<double> eight(8.0), zero(0.0), one(1.0);
+  Vec<double> product = one;
+  for (int k = 0; k < 8; ++k) product = product * (x + Vec<double>(double(k)));
+  const Mask<double> small = x < eight;
+  const Vec<double> y = select(small, x + eight, x), r = one / y, z = r * r;
+  const Vec<double> series = r * polynomial(z, 1.0 / 12, -1.0 / 360, 1.0 / 1260, -1.0 / 1680, 1.0 / 1188, -691.0 / 360360);
+  const Vec<double> stirling = (y - Vec<double>(0.5)) * log(y) - y + Vec<double>(0.91893853320467274178) + series;
+  return stirling - select(small, log(select(small, product, one)), zero);
+}
+TG_INLINE Vec<float> lgamma(Vec<float> x) {  // 2 ulp for x > 0
+  const Vec<float> infinity(Format<float>::infinity), zero(0.0f);
+  const Vec<float> y = through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
+    const Vec<double> half(0.5), one(1.0), pi(3.14159265358979323846);
+    const Mask<double> reflected = a < half;
+    const Vec<double> value = log_gamma_of_positive(select(reflected, one - a, a));
+    const Vec<double> nearest = round(a), angle = sin((a - nearest) * pi);  // up to the sign sin(pi a)
+    return select(reflected, log(pi / abs(angle)) - value, value);
+  });
+  const Mask<float> pole = (x <= zero) & (floor(x) == x);
+  const Mask<float> root = (x == Vec<float>(1.0f)) | (x == Vec<float>(2.0f));  // where rounding would leave 1e-15
+  return select(is_nan(x), x, select(pole | (abs(x) == infinity), infinity, select(root, zero, y)));
+}
+
 // sqrt(a^2 + b^2) without overflow. 1.5 ulp, 1.5 ulp.
 template <class T> TG_INLINE Vec<T> hypot(Vec<T> a, Vec<T> b) {
   const Vec<T> zero(T(0)), infinity(Format<T>::infinity), x = abs(a), y = abs(b);

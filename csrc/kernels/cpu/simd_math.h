@@ -298,6 +298,20 @@ template <class T> TG_INLINE Vec<T> erf(Vec<T> x) {
   return copysign(select(a < one, inner, outer), x);
 }
 
+// The normal distribution function, (1 + erf(x / sqrt 2)) / 2, with relative accuracy for negative x, too. For float
+// 1 - e^(-g(x)) / 2, or e^(-g(-x)) / 2 for negative x, where g(x) = -log erfc(x / sqrt 2) is x times a polynomial up to 6;
+// 0 below -6, where it is under 1e-9. 8 ulp for x > -2, 2e-6 relative for x > -4.
+TG_INLINE Vec<float> normal_cdf(Vec<float> x) {
+  const Vec<float> zero(0.0f), one(1.0f), six(6.0f), a = min_or_second(six, abs(x));
+  const Vec<float> p = polynomial(a, 0.797886968f, 0.318285793f, 0.0364172906f, -0.00491535245f, 8.12459621e-05f,
+                                  0.000155108035f, -4.18810523e-05f, 5.71807232e-06f, -4.21762053e-07f, 1.32954368e-08f);
+  const Vec<float> tail = select(abs(x) > six, zero, Vec<float>(0.5f) * exp(-(a * p)));
+  return select(x < zero, tail, one - tail);
+}
+TG_INLINE Vec<double> normal_cdf(Vec<double> x) {
+  return Vec<double>(0.5) * (Vec<double>(1.0) + erf(x * Vec<double>(0.70710678118654752440)));
+}
+
 // --- powers -----------------------------------------------------------------------------------------------------------
 // a^b, with the special cases of C's pow. 0.51 ulp, 0.51 ulp. The float one is e^(b log a) in double precision, which leaves only the last
 // rounding; the double one is C's pow lane by lane, because log would have to carry twelve more bits.

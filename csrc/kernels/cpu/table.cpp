@@ -38,6 +38,9 @@ static KernelTable make_table() {
 
     take(t.ternary, ternary_rows);
     t.logsumexp = logsumexp;
+    t.flip = flip;
+    t.roll = roll;
+    t.triangle = triangle;
     t.scan = scan;
     t.sort = sort;
     t.sort_workspace = sort_workspace;
@@ -50,6 +53,7 @@ static KernelTable make_table() {
     t.conv2d_workspace = conv2d_workspace;
     t.conv2d_backward_input_workspace = conv2d_backward_input_workspace;
     t.conv2d_backward_weight_workspace = conv2d_backward_weight_workspace;
+    t.conv2d_algorithm = conv2d_algorithm;
     t.conv3d = conv3d;
     t.conv3d_backward_input = conv3d_backward_input;
     t.conv3d_backward_weight = conv3d_backward_weight;

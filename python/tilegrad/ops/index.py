@@ -73,8 +73,12 @@ def index_select(x, dim, index):
 def index_add(x, dim, index, source, *, alpha=1):
     """x plus source's slices added at the given positions along a dim, in order (deterministic)."""
     at = _dim("index_add", dim, x)
-    added = index_add_op(source if alpha == 1 else source * alpha, at, _long(index), x.shape[at])
-    return x + added
+    values = source if alpha == 1 else source * alpha
+    if x.ndim == 1 and values.ndim == 1 and values.dtype is x.dtype and index.shape == values.shape:
+        from .scatter import scatter_op
+
+        return scatter_op(x, 0, _long(index), values, ADD)
+    return x + index_add_op(values, at, _long(index), x.shape[at])
 
 
 def _long(index):
@@ -296,27 +300,37 @@ def masked_select(x, mask):
     return getitem(x, mask)
 
 
-def flip(x, dims):
-    """x with the given dims reversed; a copy."""
-    from .creation import arange
+flip_op = op(_core.flip)
+flip_op.backward(x=lambda dy, dim: flip_op(dy, dim))
+roll_op = op(_core.roll)
+roll_op.backward(x=lambda dy, shift, dim: roll_op(dy, -shift, dim))
 
-    for d in (dims,) if isinstance(dims, int) else dims:
-        at = _dim("flip", d, x)
-        x = index_select_op(x, at, (x.shape[at] - 1) - arange(x.shape[at]))
+
+def flip(x, *dims):
+    """x with the given dims reversed; a copy."""
+    if len(dims) == 1 and not isinstance(dims[0], int):
+        dims = tuple(dims[0])
+    seen = [_dim("flip", d, x) for d in dims]
+    if len(set(seen)) < len(seen):
+        raise RuntimeError(f"flip: dim {next(d for d in seen if seen.count(d) > 1)} appears multiple times in the list of dims")
+    if not seen:
+        return x.clone()
+    for d in seen:
+        x = flip_op(x, d)
     return x
 
 
 def roll(x, shifts, dims=None):
     """x rolled along dims; what leaves at one end comes in at the other."""
-    from .shape import cat
-
-    if dims is None:
-        return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
-    pairs = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims, strict=True))
+    if dims is None or dims == ():
+        if not isinstance(shifts, int):
+            (shifts,) = shifts
+        return reshape_op(roll_op(reshape_op(x, (-1,)), shifts, 0), x.shape) if x.numel() else x.clone()
+    pairs = (
+        [(shifts, dims)]
+        if isinstance(shifts, int)
+        else list(zip(shifts, (dims,) if isinstance(dims, int) else dims, strict=True))
+    )
     for shift, d in pairs:
-        at = _dim("roll", d, x)
-        size = x.shape[at]
-        if size and shift % size:
-            cut = size - shift % size
-            x = cat([narrow(x, at, cut, size - cut), narrow(x, at, 0, cut)], at)
+        x = roll_op(x, shift, _dim("roll", d, x))
     return x

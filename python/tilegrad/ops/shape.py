@@ -6,7 +6,7 @@ import operator
 
 from .. import _core
 from ..autograd.op import op
-from .elementwise import clone, masked_fill, where
+from .elementwise import clone, where
 
 # --- views
 view_op = op(_core.view, view=True).backward(x=lambda dy, x_shape: reshape_op(dy, x_shape))
@@ -264,13 +264,8 @@ def tile(x, dims):
     return repeat(x, (1,) * (x.ndim - len(dims)) + dims)
 
 
-def _triangle(x, diagonal, keep_lower):
-    if x.ndim < 2:
-        raise RuntimeError(f"{'tril' if keep_lower else 'triu'}: expected at least 2 dims, got shape {x.shape}")
-    from .creation import arange
-
-    rows, cols = arange(x.shape[-2]).reshape(-1, 1), arange(x.shape[-1])
-    return masked_fill(x, cols - rows > diagonal if keep_lower else cols - rows < diagonal, False)
+_triangle = op(_core.triangle)
+_triangle.backward(x=lambda dy, diagonal, lower: _triangle(dy, diagonal, lower))
 
 
 def tril(x, diagonal=0):

@@ -216,29 +216,34 @@ def _result(output, inverse, counts, return_inverse, return_counts):
     return picked[0] if len(picked) == 1 else tuple(picked)
 
 
-def _runs(changed, n):
+def _runs(changed, n, numbered=True):
     """(first places, numbers, counts) of the runs of equal neighbours; changed (n - 1): does element i + 1 begin a run?"""
     from .creation import nonzero, tensor
     from .scan import cumsum, diff
 
     first = cat_first(changed, 0) if n else changed
     starts = nonzero(first)[:, 0]
-    return starts, cumsum(first, 0) - 1, diff(starts, append=tensor([n]))
+    return starts, cumsum(first, 0) - 1 if numbered else None, diff(starts, append=tensor([n]))
 
 
 def unique(x, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The different elements in ascending order, or the different slices along a dim in lexicographic order; on request the
     number of its value for each element, and how often each value occurs. The result is sorted even if `sorted` is False."""
-    values = x.detach().reshape(-1) if dim is None else x.detach()
-    at = 0 if dim is None else _dim("unique", dim, x)
-    n = values.shape[at]
-    order = _order_of_slices(values, at)
-    ordered = index_select(values, at, order)
-    starts, numbers, counts = _runs(_changes(ordered, at), n)
-    inverse = _core.full((n,), 0, _int64())
-    _core.scatter_(inverse, 0, order, numbers, 0)
-    output = index_select(ordered, at, starts)
-    return _result(output, inverse.reshape(x.shape) if dim is None else inverse, counts, return_inverse, return_counts)
+    if dim is None:
+        at = 0
+        ordered, order = _core.sort(x.detach().reshape(-1), 0, False)
+    else:
+        at = _dim("unique", dim, x)
+        order = _order_of_slices(x.detach(), at)
+        ordered = index_select(x.detach(), at, order)
+    n = ordered.shape[at]
+    starts, numbers, counts = _runs(_changes(ordered, at), n, return_inverse)
+    inverse = None
+    if return_inverse:
+        inverse = _core.full((n,), 0, _int64())
+        _core.scatter_(inverse, 0, order, numbers, 0)
+        inverse = inverse.reshape(x.shape) if dim is None else inverse
+    return _result(index_select(ordered, at, starts), inverse, counts, return_inverse, return_counts)
 
 
 def _order_of_slices(x, at):

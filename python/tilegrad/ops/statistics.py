@@ -214,7 +214,7 @@ def _counted(x, size):
     from ..dtypes import int64
 
     out = _core.full((size,), 0, int64)
-    _core.scatter_(out, 0, x, _core.full(x.shape, 1, int64), 1)
+    _core.scatter_(out, 0, x, _core.expand(_core.full((1,), 1, int64), x.shape), 1)  # 1 is ADD
     return out
 
 

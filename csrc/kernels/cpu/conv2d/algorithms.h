@@ -7,12 +7,11 @@
 
 namespace tg::TG_ISA {
 
-// Which of the view's three tensors is computed from the other two.
-enum class Pass : uint8_t { forward, backward_input, backward_weight };
+using Pass = ConvPass;
 
 // winograd.cpp: 3x3, stride 1, float32. The tile is the number of output lines and columns made at once: 4, or 2 where there
-// are few tiles or rounding errors must be smaller (`precise`); 0 where another algorithm is faster.
-int winograd_tile(const Conv2d&, Pass, bool precise);
+// are few tiles or the view asks for precision; 0 where another algorithm is faster or must be taken.
+int winograd_tile(const Conv2d&, Pass);
 size_t winograd_workspace(const Conv2d&, int threads, Pass, int tile);
 Status winograd_forward(const Launch&, const Conv2d&, int tile);
 Status winograd_backward_input(const Launch&, const Conv2d&, int tile);

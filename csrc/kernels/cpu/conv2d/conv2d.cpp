@@ -1,25 +1,86 @@
-// Convolutions of images, forward and both gradients: which kernel does what.
+// Convolutions of images, forward and both gradients: which algorithm does what.
 //
 //   conv2d                  y[n, o, p, q] = activation(bias[o] + sum over c, i, j of w[o, c, i, j] x[n, c, h, v])
 //   conv2d_backward_input   dx[n, c, h, v] = sum over o, i, j of w[o, c, i, j] dy[n, o, p, q]
 //   conv2d_backward_weight  dw[o, c, i, j] = sum over n, p, q of dy[n, o, p, q] x[n, c, h, v]
 //
 // where h = p * stride - padding + i * dilation, v likewise, and x is zero outside.
+//
+//   depthwise.cpp   a group per input channel
+//   pointwise.cpp   1x1
+//   winograd.cpp    3x3 of enough channels and pixels: fewer multiplications, other rounding errors
+//   direct.cpp      everything else
+//
+// The choice depends on sizes and the view's `algorithm` alone, never on threads or addresses: a shape's bits do not change.
+#include "kernels/cpu/conv2d/algorithms.h"
 #include "kernels/cpu/conv2d/direct.h"
 
 namespace tg::TG_ISA {
 
-Status conv2d(const Launch& launch, const Conv2d& c) { return direct_forward(launch, deepened(c)); }
-size_t conv2d_workspace(const Conv2d& c, int threads) { return direct_forward_workspace(deepened(c), threads); }
+enum class Choice { depthwise, pointwise, winograd_4x4, winograd_2x2, direct };
 
-Status conv2d_backward_input(const Launch& launch, const Conv2d& c) { return direct_backward_input(launch, deepened(c)); }
-size_t conv2d_backward_input_workspace(const Conv2d& c, int threads) {
-  return direct_backward_input_workspace(deepened(c), threads);
+static Choice choose(const Conv2d& c, Pass pass) {
+  if (depthwise_suits(c, pass)) return Choice::depthwise;
+  if (pointwise_suits(c, pass)) return Choice::pointwise;
+  const int tile = winograd_tile(c, pass);
+  return tile == 4 ? Choice::winograd_4x4 : tile == 2 ? Choice::winograd_2x2 : Choice::direct;
 }
 
-Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) { return direct_backward_weight(launch, deepened(c)); }
+const char* conv2d_algorithm(const Conv2d& c, Pass pass) {
+  const char* const names[] = {"depthwise", "pointwise", "winograd_4x4", "winograd_2x2", "direct"};
+  return names[static_cast<int>(choose(c, pass))];
+}
+
+Status conv2d(const Launch& launch, const Conv2d& c) {
+  switch (choose(c, Pass::forward)) {
+    case Choice::depthwise: return depthwise_forward(launch, c);
+    case Choice::pointwise: return pointwise_forward(launch, c);
+    case Choice::winograd_4x4: return winograd_forward(launch, c, 4);
+    case Choice::winograd_2x2: return winograd_forward(launch, c, 2);
+    case Choice::direct: break;
+  }
+  return direct_forward(launch, deepened(c));
+}
+
+Status conv2d_backward_input(const Launch& launch, const Conv2d& c) {
+  switch (choose(c, Pass::backward_input)) {
+    case Choice::depthwise: return depthwise_backward_input(launch, c);
+    case Choice::pointwise: return pointwise_backward_input(launch, c);
+    case Choice::winograd_4x4: return winograd_backward_input(launch, c, 4);
+    case Choice::winograd_2x2: return winograd_backward_input(launch, c, 2);
+    case Choice::direct: break;
+  }
+  return direct_backward_input(launch, deepened(c));
+}
+
+Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) {
+  switch (choose(c, Pass::backward_weight)) {
+    case Choice::depthwise: return depthwise_backward_weight(launch, c);
+    case Choice::pointwise: return pointwise_backward_weight(launch, c);
+    case Choice::winograd_4x4: return winograd_backward_weight(launch, c, 4);
+    case Choice::winograd_2x2: return winograd_backward_weight(launch, c, 2);
+    case Choice::direct: break;
+  }
+  return direct_backward_weight(launch, deepened(c));
+}
+
+static size_t workspace(const Conv2d& c, int threads, Pass pass, size_t (*direct)(const Conv3d&, int)) {
+  switch (choose(c, pass)) {
+    case Choice::depthwise: return depthwise_workspace(c, threads, pass);
+    case Choice::pointwise: return pointwise_workspace(c, threads, pass);
+    case Choice::winograd_4x4: return winograd_workspace(c, threads, pass, 4);
+    case Choice::winograd_2x2: return winograd_workspace(c, threads, pass, 2);
+    case Choice::direct: break;
+  }
+  return direct(deepened(c), threads);
+}
+
+size_t conv2d_workspace(const Conv2d& c, int threads) { return workspace(c, threads, Pass::forward, direct_forward_workspace); }
+size_t conv2d_backward_input_workspace(const Conv2d& c, int threads) {
+  return workspace(c, threads, Pass::backward_input, direct_backward_input_workspace);
+}
 size_t conv2d_backward_weight_workspace(const Conv2d& c, int threads) {
-  return direct_backward_weight_workspace(deepened(c), threads);
+  return workspace(c, threads, Pass::backward_weight, direct_backward_weight_workspace);
 }
 
 }  // namespace tg::TG_ISA

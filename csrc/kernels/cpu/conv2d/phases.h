@@ -10,7 +10,7 @@ namespace tg::TG_ISA {
 
 // Every second lane of a, then of b: the first, third, ... and the second, fourth, ...
 // next_lanes: every lane moves down by one; what comes in at the top is of no use.
-// load_lanes: lanes [begin, end) of the register at p; the others become zero and their memory is not touched.
+// Lanes<T>: a run of lanes [begin, end). load_lanes loads those; the others become zero and their memory is not touched.
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
 TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
   const __m512i order = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -30,13 +30,13 @@ TG_INLINE Vec<float> next_lanes(Vec<float> a) {
   const __m512i i = _mm512_castps_si512(a.v);
   return Vec<float>::raw(_mm512_castsi512_ps(_mm512_alignr_epi32(i, i, 1)));
 }
-TG_INLINE uint32_t lane_mask(int64_t begin, int64_t end) { return (1u << end) - (1u << begin); }
-TG_INLINE Vec<float> load_lanes(const float* p, int64_t begin, int64_t end) {
-  return Vec<float>::raw(_mm512_maskz_loadu_ps(__mmask16(lane_mask(begin, end)), p));
-}
-TG_INLINE Vec<double> load_lanes(const double* p, int64_t begin, int64_t end) {
-  return Vec<double>::raw(_mm512_maskz_loadu_pd(__mmask8(lane_mask(begin, end)), p));
-}
+template <class T> struct Lanes {
+  typename Native<T>::Mask m;
+  Lanes() = default;
+  TG_INLINE Lanes(int64_t begin, int64_t end) : m((typename Native<T>::Mask)((1u << end) - (1u << begin))) {}
+};
+TG_INLINE Vec<float> load_lanes(const float* p, Lanes<float> l) { return Vec<float>::raw(_mm512_maskz_loadu_ps(l.m, p)); }
+TG_INLINE Vec<double> load_lanes(const double* p, Lanes<double> l) { return Vec<double>::raw(_mm512_maskz_loadu_pd(l.m, p)); }
 #elif defined(TG_ISA_avx2)
 TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
   const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, _MM_SHUFFLE(2, 0, 2, 0)));
@@ -55,16 +55,23 @@ TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
 TG_INLINE Vec<float> next_lanes(Vec<float> a) {
   return Vec<float>::raw(_mm256_permutevar8x32_ps(a.v, _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0)));
 }
-TG_INLINE Vec<float> load_lanes(const float* p, int64_t begin, int64_t end) {
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const __m256i from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(int(begin) - 1));
-  return Vec<float>::raw(_mm256_maskload_ps(p, _mm256_and_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(int(end)), lane))));
-}
-TG_INLINE Vec<double> load_lanes(const double* p, int64_t begin, int64_t end) {
-  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
-  const __m256i from = _mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(begin - 1));
-  return Vec<double>::raw(_mm256_maskload_pd(p, _mm256_and_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(end), lane))));
-}
+template <class T> struct Lanes {
+  __m256i m;
+  Lanes() = default;
+  TG_INLINE Lanes(int64_t begin, int64_t end) {
+    if constexpr (sizeof(T) == 4) {
+      const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+      m = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(int(begin)), lane),
+                              _mm256_cmpgt_epi32(_mm256_set1_epi32(int(end)), lane));
+    } else {
+      const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+      m = _mm256_andnot_si256(_mm256_cmpgt_epi64(_mm256_set1_epi64x(begin), lane),
+                              _mm256_cmpgt_epi64(_mm256_set1_epi64x(end), lane));
+    }
+  }
+};
+TG_INLINE Vec<float> load_lanes(const float* p, Lanes<float> l) { return Vec<float>::raw(_mm256_maskload_ps(p, l.m)); }
+TG_INLINE Vec<double> load_lanes(const double* p, Lanes<double> l) { return Vec<double>::raw(_mm256_maskload_pd(p, l.m)); }
 #else
 TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
   return Vec<float>::raw(Native<float>::Register{a.v[0], a.v[2], b.v[0], b.v[2]});
@@ -81,10 +88,16 @@ TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
 TG_INLINE Vec<float> next_lanes(Vec<float> a) {
   return Vec<float>::raw(Native<float>::Register{a.v[1], a.v[2], a.v[3], a.v[3]});
 }
-template <class T> TG_INLINE Vec<T> load_lanes(const T* p, int64_t begin, int64_t end) {
+template <class T> struct Lanes {
+  int64_t begin, end;
+  Lanes() = default;
+  TG_INLINE Lanes(int64_t first, int64_t last) : begin(first), end(last) {}
+};
+template <class T> TG_INLINE Vec<T> load_lanes(const T* p, Lanes<T> l) {
+  if (l.begin == 0 && l.end == Vec<T>::width) return Vec<T>::load(p);
   Vec<T> x(T(0));
   for (int i = 0; i < Vec<T>::width; ++i)
-    if (begin <= i && i < end) x.v[i] = p[i];
+    if (l.begin <= i && i < l.end) x.v[i] = p[i];
   return x;
 }
 #endif
@@ -95,15 +108,35 @@ template <class T> TG_INLINE Vec<T> interleave_high(Vec<T> a, Vec<T> b) {
   return Vec<T>::raw(Native<T>::interleave_high(a.v, b.v));
 }
 
+// The lanes of pixels [first, first + lanes of a register) that lie inside a line of `width` pixels.
+template <class T> TG_INLINE Lanes<T> lanes_within(int64_t first, int64_t width) {
+  constexpr int64_t lanes = Vec<T>::width;
+  const int64_t begin = first < 0 ? (first < -lanes ? lanes : -first) : 0, left = width - first;
+  const int64_t end = left < lanes ? (left > begin ? left : begin) : lanes;
+  return {begin, end};
+}
+
+// p + i, which may lie outside of what p points into: nothing there is touched.
+template <class T> TG_INLINE const T* address(const T* p, int64_t i) {
+  return reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(p) + uintptr_t(i) * sizeof(T));
+}
+
 // Pixels [first, first + lanes of a register) of a line of `width` pixels; what lies outside is zero.
 template <class T> TG_INLINE Vec<T> load_within(const T* line, int64_t first, int64_t width) {
-  constexpr int lanes = Vec<T>::width;
-  if (first >= 0 && first + lanes <= width) return Vec<T>::load(line + first);
-  const int64_t begin = first < 0 ? -first : 0, end = width - first < lanes ? width - first : lanes;
-  if (begin >= end) return Vec<T>(T(0));
-  // (an address outside the line is formed, never used: lanes that are off are not read)
-  return load_lanes(reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(line) + uintptr_t(first) * sizeof(T)), begin, end);
+  if (first >= 0 && first + Vec<T>::width <= width) return Vec<T>::load(line + first);
+  return load_lanes(address(line, first), lanes_within<T>(first, width));
 }
+
+// Past the caches to memory, for results that no cache holds. p is aligned to a register.
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+TG_INLINE void stream_out(float* p, Vec<float> x) { _mm512_stream_ps(p, x.v); }
+TG_INLINE void stream_out(double* p, Vec<double> x) { _mm512_stream_pd(p, x.v); }
+#elif defined(TG_ISA_avx2)
+TG_INLINE void stream_out(float* p, Vec<float> x) { _mm256_stream_ps(p, x.v); }
+TG_INLINE void stream_out(double* p, Vec<double> x) { _mm256_stream_pd(p, x.v); }
+#else
+template <class T> TG_INLINE void stream_out(T* p, Vec<T> x) { x.store(p); }
+#endif
 
 // m registers of neighbouring pixels <-> m phases.
 template <int m> TG_INLINE void split_phases(const Vec<float> (&line)[m], Vec<float> (&phase)[m]) {

@@ -53,15 +53,15 @@ static WinogradWeightProblem weight_problem_of(const Conv2d& c, int64_t group, i
   return p;
 }
 
-int winograd_tile(const Conv2d& c, Pass pass, bool precise) {
+int winograd_tile(const Conv2d& c, Pass pass) {
   const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups;
-  if (c.x.dtype != DType::f32 || in < 16 || out < 16) return 0;
+  if (c.algorithm == ConvAlgorithm::direct || c.x.dtype != DType::f32 || in < 16 || out < 16) return 0;
   for (int d = 0; d < 2; ++d)
     if (c.kernel[d] != 3 || c.stride[d] != 1 || c.dilation[d] != 1) return 0;
   const Images& tiled = pass == Pass::backward_input ? c.x : c.y;
   auto tiles = [&](int64_t m) { return tiled.batch * ceil_div(tiled.height, m) * ceil_div(tiled.width, m); };
-  if (!precise && tiles(4) >= 48) return 4;
-  return tiles(precise ? 2 : 4) >= 16 ? 2 : 0;
+  if (c.algorithm != ConvAlgorithm::precise && tiles(4) >= 48) return 4;
+  return tiles(4) >= 16 ? 2 : 0;
 }
 
 template <int m> static size_t workspace_of(const Conv2d& c, int threads, Pass pass) {

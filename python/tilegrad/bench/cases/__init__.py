@@ -15,6 +15,7 @@ FAMILIES = (
     "rows",
     "attention",
     "elementwise",
+    "order",
     "steps",
     "rnn",
 )

@@ -112,7 +112,7 @@ SPECS = [
     floating("log10", np.log10, 3, (1e-37, INF), low=0.1, high=9.0),
     unary("frac", functions.frac, make=samples(-3.4, 3.4, tuple(float(k) for k in range(-4, 5)), special=False)),
     floating("erfc", functions.erfc, 2, (-10.0, 9.0)),
-    floating("erfinv", functions.erfinv, 2, (-1.0, 1.0), make=samples(*NEAR)),
+    floating("erfinv", functions.erfinv, 4, (-1.0, 1.0), make=samples(*NEAR)),
     floating("lgamma", functions.lgamma, 2, (0.01, 1e30), make=samples(0.2, 9.0), order=2),
     floating("digamma", functions.digamma, 2, (2.0, 1e30),
              make=tails(-0.5, -1.5, -3.0, 50.0, 1e6)(0.3, 9.0, special=False), tolerances=HALF),

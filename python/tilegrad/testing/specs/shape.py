@@ -305,6 +305,7 @@ SPECS = [
         shape.tril,
         triangle_calls,
         [OpError(lambda: tg.ones(3).tril(), RuntimeError, r"tril: expected at least 2 dims, got shape \(3,\)")],
+        rows=("triangle",),
     ),
     spec("triu", op("triu"), shape.triu, triangle_calls),
     spec("diagonal", op("diagonal"), shape.diagonal, per_dim((), (1,), (-1, 0, 2))),

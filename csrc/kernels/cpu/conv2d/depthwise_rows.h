@@ -1,0 +1,254 @@
+// One plane of a depthwise convolution: a k x k filter over lines of pixels. Nothing is padded or copied: loads leave out the
+// lanes beyond the ends of a line, lines beyond the plane are left out.
+//
+//        x                         y
+//     line 0  [--------->          `rows` lines at a time, so that a register of x, once loaded, is
+//     line 1  [--------->  ---->   multiplied with a filter line for every line of y that it touches
+//     ...     [--------->          [--------->
+//                                  [--------->
+#pragma once
+#include "kernels/cpu/conv2d/phases.h"
+#include "kernels/cpu/matmul/pack.h"
+
+namespace tg::TG_ISA {
+
+// The lines of a plane that is read, or written.
+template <class T> struct Lines {
+  T* data;
+  int64_t height, width, row;
+};
+
+template <class T> struct DepthwisePlane {
+  Lines<const T> in;
+  Lines<T> out;
+  const T* filter;  // taps, line by line
+  int64_t kernel[2], stride, dilation[2];
+  int64_t padding[2];  // zeros before in's lines and columns; may be negative
+  T bias, least;       // out = max(least, sum + bias)
+  bool add;            // to what out holds
+  bool stream;         // past the caches
+};
+
+// How many lines of y at a time, and how many filter lines of the gradient's sums: what the registers hold.
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+template <int k> inline constexpr int depthwise_rows = k == 3 ? 7 : 4;
+template <int k> inline constexpr int depthwise_filter_rows = 3;
+#else
+template <int k> inline constexpr int depthwise_rows = k == 3 ? 4 : 2;
+template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 5 ? 2 : 1;
+#endif
+
+// Pixels first, first + stride, ...: a register of them.
+template <int stride, class T> struct Tap {
+  Lanes<T> low, high;
+  int64_t first;
+  TG_INLINE Tap(int64_t from, int64_t width)
+      : low(lanes_within<T>(from, width)), high(lanes_within<T>(from + Vec<T>::width, width)), first(from) {}
+  TG_INLINE Vec<T> load(const T* line) const {
+    const T* const p = address(line, first);
+    if constexpr (stride == 1) return load_lanes(p, low);
+    else return even_lanes(load_lanes(p, low), load_lanes(address(p, Vec<T>::width), high));
+  }
+};
+
+// Hardware fetches ahead within a page; beyond it, lines are touched by hand.
+template <class T> TG_INLINE void fetch_ahead(const T* p, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(T)))
+    __builtin_prefetch(address(p, 4096 / int64_t(sizeof(T)) + i), 0, 3);
+}
+
+// The taps of a filter line, for the register of columns at q.
+template <class T, int k, int stride> struct Taps {
+  Lanes<T> low[k], high[k];
+  int64_t first;
+  TG_INLINE Taps(int64_t from, int64_t width) : first(from) {
+#pragma GCC unroll 8
+    for (int j = 0; j < k; ++j) {
+      low[j] = lanes_within<T>(from + j, width);
+      if (stride > 1) high[j] = lanes_within<T>(from + j + Vec<T>::width, width);
+    }
+  }
+  TG_INLINE Vec<T> load(const T* line, int j) const {
+    const T* const p = address(line, first + j);
+    if constexpr (stride == 1) return load_lanes(p, low[j]);
+    else return even_lanes(load_lanes(p, low[j]), load_lanes(address(p, Vec<T>::width), high[j]));
+  }
+};
+
+// Lines [r, r + rows) and the register of columns at q.
+template <class T, int k, int stride, int rows>
+TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps,
+                               int64_t r, int64_t q) {
+  Vec<T> sum[rows];
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; ++i) sum[i] = Vec<T>(T(0));
+#pragma GCC unroll 16
+  for (int t = 0; t < (rows - 1) * stride + k; ++t) {
+    const int64_t line = r * stride + t - p.padding[0];
+    if (line < 0 || line >= p.in.height) continue;
+    const T* const x = p.in.data + line * p.in.row;
+#pragma GCC unroll 8
+    for (int j = 0; j < k; ++j) {
+      const Vec<T> pixels = taps.load(x, j);
+#pragma GCC unroll 8
+      for (int i = 0; i < rows; ++i) {
+        const int tap = t - i * stride;
+        if (tap >= 0 && tap < k) sum[i] = fma(filter[tap * k + j], pixels, sum[i]);
+      }
+    }
+  }
+  const int64_t n = p.out.width - q;
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; ++i) {
+    T* const y = p.out.data + (r + i) * p.out.row + q;
+    if (p.add) sum[i] += Vec<T>::load(y, n);
+    const Vec<T> result = max_or_second(Vec<T>(p.least), sum[i] + Vec<T>(p.bias));
+    p.stream ? stream_out(y, result) : result.store(y, n);
+  }
+}
+
+template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_plane(const DepthwisePlane<T>& p) {
+  constexpr int rows = stride == 1 ? depthwise_rows<k> : 2;
+  Vec<T> filter[k * k];
+#pragma GCC unroll 64
+  for (int i = 0; i < k * k; ++i) filter[i] = Vec<T>(p.filter[i]);
+  for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
+    const Taps<T, k, stride> taps(q * stride - p.padding[1], p.in.width);
+    int64_t r = 0;
+    for (; r + rows <= p.out.height; r += rows) {
+      if (q == 0) {
+        fetch_ahead(p.in.data + r * stride * p.in.row, rows * stride * p.in.row);
+        if (!p.stream) fetch_ahead(p.out.data + r * p.out.row, rows * p.out.row);
+      }
+      depthwise_lines<T, k, stride, rows>(p, filter, taps, r, q);
+    }
+    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1>(p, filter, taps, r, q);
+  }
+}
+
+// Any filter and dilation.
+template <class T, int stride> [[gnu::noinline]] static void depthwise_any_plane(const DepthwisePlane<T>& p) {
+  for (int64_t r = 0; r < p.out.height; ++r)
+    for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
+      Vec<T> sum(T(0));
+      for (int64_t i = 0; i < p.kernel[0]; ++i) {
+        const int64_t line = r * stride + i * p.dilation[0] - p.padding[0];
+        if (line < 0 || line >= p.in.height) continue;
+        for (int64_t j = 0; j < p.kernel[1]; ++j) {
+          const Tap<stride, T> tap(q * stride + j * p.dilation[1] - p.padding[1], p.in.width);
+          sum = fma(Vec<T>(p.filter[i * p.kernel[1] + j]), tap.load(p.in.data + line * p.in.row), sum);
+        }
+      }
+      T* const y = p.out.data + r * p.out.row + q;
+      if (p.add) sum += Vec<T>::load(y, p.out.width - q);
+      max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)).store(y, p.out.width - q);
+    }
+}
+
+// The gradient of the input of stride 2: in = y's gradient, out = x's. Columns of x are even or odd, and each kind is reached by
+// every second tap: two registers of sums, interleaved when they are stored. padding and filter as forward.
+template <class T> [[gnu::noinline]] static void depthwise_scatter_plane(const DepthwisePlane<T>& p) {
+  for (int64_t r = 0; r < p.out.height; ++r)
+    for (int64_t q = 0; 2 * q < p.out.width; q += Vec<T>::width) {
+      Vec<T> sum[2] = {Vec<T>(T(0)), Vec<T>(T(0))};
+      for (int64_t i = 0; i < p.kernel[0]; ++i) {
+        const int64_t twice = r + p.padding[0] - i * p.dilation[0];
+        if (twice < 0 || twice % 2 != 0 || twice / 2 >= p.in.height) continue;
+        const T* const line = p.in.data + twice / 2 * p.in.row;
+        for (int64_t j = 0; j < p.kernel[1]; ++j) {
+          const int64_t shift = p.padding[1] - j * p.dilation[1], odd = shift & 1;
+          const Vec<T> pixels = Tap<1, T>(q + (shift + odd) / 2, p.in.width).load(line);
+          sum[odd] = fma(Vec<T>(p.filter[i * p.kernel[1] + j]), pixels, sum[odd]);
+        }
+      }
+      T* const x = p.out.data + r * p.out.row + 2 * q;
+      const int64_t n = p.out.width - 2 * q;
+      const Vec<T> pixels[2] = {interleave_low(sum[0], sum[1]), interleave_high(sum[0], sum[1])};
+      for (int64_t h = 0; h < 2; ++h) {
+        const int64_t at = h * Vec<T>::width;
+        if (at < n) (p.add ? Vec<T>::load(x + at, n - at) + pixels[h] : pixels[h]).store(x + at, n - at);
+      }
+    }
+}
+
+// The gradient of the filter: in = x, out = y's gradient (read only). sums[i * kernel + j], a register each, += the products of
+// this plane. Chains of additions end after about 512 terms, at a line of y.
+TG_INLINE int64_t lines_per_chain(int64_t width, int64_t lanes, int64_t rows) {
+  return round_up(ceil_div(kc, ceil_div(width, lanes)), rows);
+}
+
+// filter_rows lines of the filter from line i0 on, and of y the lines [begin, end).
+template <class T, int k, int stride, int filter_rows, int rows>
+TG_INLINE void depthwise_weight_lines(const DepthwisePlane<T>& p, const Taps<T, k, stride>& taps, int64_t i0, int64_t r,
+                                      int64_t q, Vec<T> (&sum)[filter_rows][k]) {
+  Vec<T> dy[rows];
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; ++i) dy[i] = Vec<T>::load(p.out.data + (r + i) * p.out.row + q, p.out.width - q);
+#pragma GCC unroll 16
+  for (int t = 0; t < (rows - 1) * stride + filter_rows; ++t) {
+    const int64_t line = r * stride + i0 + t - p.padding[0];
+    if (line < 0 || line >= p.in.height) continue;
+    const T* const x = p.in.data + line * p.in.row;
+#pragma GCC unroll 8
+    for (int j = 0; j < k; ++j) {
+      const Vec<T> pixels = taps.load(x, j);
+#pragma GCC unroll 8
+      for (int i = 0; i < rows; ++i) {
+        const int tap = t - i * stride;
+        if (tap >= 0 && tap < filter_rows) sum[tap][j] = fma(dy[i], pixels, sum[tap][j]);
+      }
+    }
+  }
+}
+
+template <class T, int k, int stride, int filter_rows>
+[[gnu::noinline]] static void depthwise_weight_plane(const DepthwisePlane<T>& p, int64_t i0, Vec<T>* sums) {
+  constexpr int rows = stride > 1 ? 2 : Vec<float>::width == 16 && k == 3 ? 7 : 4;
+  const int64_t step = lines_per_chain(p.out.width, Vec<T>::width, rows);
+  for (int64_t begin = 0; begin < p.out.height; begin += step) {
+    const int64_t end = smaller(begin + step, p.out.height);
+    Vec<T> sum[filter_rows][k];
+#pragma GCC unroll 8
+    for (int i = 0; i < filter_rows; ++i)
+#pragma GCC unroll 8
+      for (int j = 0; j < k; ++j) sum[i][j] = Vec<T>(T(0));
+    for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
+      const Taps<T, k, stride> taps(q * stride - p.padding[1], p.in.width);
+      int64_t r = begin;
+      for (; r + rows <= end; r += rows) {
+        if (q == 0 && i0 == 0) {
+          fetch_ahead(p.in.data + r * stride * p.in.row, rows * stride * p.in.row);
+          fetch_ahead(p.out.data + r * p.out.row, rows * p.out.row);
+        }
+        depthwise_weight_lines<T, k, stride, filter_rows, rows>(p, taps, i0, r, q, sum);
+      }
+      for (; r < end; ++r) depthwise_weight_lines<T, k, stride, filter_rows, 1>(p, taps, i0, r, q, sum);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < filter_rows; ++i)
+#pragma GCC unroll 8
+      for (int j = 0; j < k; ++j) sums[(i0 + i) * k + j] += sum[i][j];
+  }
+}
+
+template <class T, int stride> [[gnu::noinline]] static void depthwise_any_weight_plane(const DepthwisePlane<T>& p,
+                                                                                        Vec<T>* sums) {
+  const int64_t step = lines_per_chain(p.out.width, Vec<T>::width, 1);
+  for (int64_t begin = 0; begin < p.out.height; begin += step)
+    for (int64_t i = 0; i < p.kernel[0]; ++i)
+      for (int64_t j = 0; j < p.kernel[1]; ++j) {
+        Vec<T> sum(T(0));
+        for (int64_t r = begin; r < smaller(begin + step, p.out.height); ++r) {
+          const int64_t line = r * stride + i * p.dilation[0] - p.padding[0];
+          if (line < 0 || line >= p.in.height) continue;
+          for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
+            const Tap<stride, T> tap(q * stride + j * p.dilation[1] - p.padding[1], p.in.width);
+            const Vec<T> dy = Vec<T>::load(p.out.data + r * p.out.row + q, p.out.width - q);
+            sum = fma(dy, tap.load(p.in.data + line * p.in.row), sum);
+          }
+        }
+        sums[i * p.kernel[1] + j] += sum;
+      }
+}
+
+}  // namespace tg::TG_ISA

@@ -1,0 +1,69 @@
+"""Order, running sums, single elements by number, einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .case import Case, tensors
+
+SIZE = 1 << 20
+
+
+def rows(name: str, stmt: str, shape: tuple[int, ...], why: str, numpy: str | None = None) -> Case:
+    size = 1
+    for n in shape:
+        size *= n
+    return Case(name, why, tensors(x=shape), stmt, numpy, 0, 8.0 * size)
+
+
+def places(t: Any) -> dict[str, Any]:
+    return {"x": t.randn(1024, 1024), "y": t.randn(1024, 1024), "i": t.randint(0, 1024, (1024, 1024))}
+
+
+def heads(t: Any) -> dict[str, Any]:
+    return {"q": t.randn(8, 128, 8, 64), "k": t.randn(8, 128, 8, 64)}
+
+
+CASES = [
+    rows("sort-1M", "t.sort(x)", (SIZE,), "one long row: radix passes", "np.sort(x)"),
+    rows("sort-16384x64", "t.sort(x, dim=1)", (16384, 64), "short rows: merging", "np.sort(x, 1)"),
+    rows("sort-256x4096", "t.sort(x, dim=1)", (256, 4096), "rows in cache", "np.sort(x, 1)"),
+    rows("topk-64x32000-50", "t.topk(x, 50)", (64, 32000), "sampling from a vocabulary"),
+    rows("topk-8192x1000-5", "t.topk(x, 5)", (8192, 1000), "top-5 accuracy"),
+    rows("cumsum-256x4096", "t.cumsum(x, 1)", (256, 4096), "chains along rows", "np.cumsum(x, 1)"),
+    rows("cumsum-4096x256-dim0", "t.cumsum(x, 0)", (4096, 256), "chains along columns", "np.cumsum(x, 0)"),
+    rows("cummax-256x4096", "t.cummax(x, 1)", (256, 4096), "values and places"),
+    rows("logsumexp-4096x1024", "t.logsumexp(x, 1)", (4096, 1024), "one exponential an element"),
+    rows("median-1M", "t.median(x)", (SIZE,), "by sorting", "np.median(x)"),
+    rows("clamp-1M", "x.clamp(-0.5, 0.5)", (SIZE,), "both limits in one pass", "np.clip(x, -0.5, 0.5)"),
+    rows("flip-1024x1024", "t.flip(x, (1,))", (1024, 1024), "rows reversed", "x[:, ::-1].copy()"),
+    rows("roll-1024x1024", "t.roll(x, 3, 1)", (1024, 1024), "rows turned", "np.roll(x, 3, 1)"),
+    rows("tril-1024x1024", "t.tril(x)", (1024, 1024), "a mask for attention", "np.tril(x)"),
+    rows("nonzero-1024x1024", "t.nonzero(x > 0.5)", (1024, 1024), "a third of the elements"),
+    Case("gather-1024x1024-dim1", "random places in rows", places, "t.gather(x, 1, i)", None, 0, 16.0 * SIZE),
+    Case("gather-1024x1024-dim0", "random places in columns", places, "t.gather(x, 0, i)", None, 0, 16.0 * SIZE),
+    Case("scatter_add-1024x1024-dim1", "random places in rows", places, "t.scatter_add(x, 1, i, y)", None, 0, 24.0 * SIZE),
+    Case("scatter_add-1024x1024-dim0", "random places in columns", places, "t.scatter_add(x, 0, i, y)", None, 0, 24.0 * SIZE),
+    Case(
+        "einsum-attention-scores",
+        "permuted views, batched product",
+        heads,
+        't.einsum("bthd,bshd->bhts", q, k)',
+        None,
+        2.0 * 8 * 8 * 128 * 128 * 64,
+    ),
+    *[
+        rows(f"{name}-1M", f"t.{name}(x)", (SIZE,), "an elementary function", numpy)
+        for name, numpy in (
+            ("tan", "np.tan(x)"),
+            ("sinh", "np.sinh(x)"),
+            ("erfc", None),
+            ("lgamma", None),
+            ("exp2", "np.exp2(x)"),
+        )
+    ],
+    *[
+        rows(f"{name}-1M", f"F.{name}(x)", (SIZE,), "an activation")
+        for name in ("leaky_relu", "elu", "mish", "hardswish", "logsigmoid")
+    ],
+]
