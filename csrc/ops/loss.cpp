@@ -90,8 +90,8 @@ struct Ctc {
       longest = longest < size ? size : longest;
       for (int64_t s = 0; s < size; ++s) {
         const int64_t label = targets.as<int64_t>()[offsets.as<int64_t>()[n] + s];
-        check(label >= 0 && label < view.classes, ErrorKind::index, "{}: label {} of sample {} is out of range for {} classes", op,
-              label, n, view.classes);
+        check(label >= 0 && label < view.classes, ErrorKind::index, "{}: label {} of sample {} is out of range for {} classes",
+              op, label, n, view.classes);
       }
     }
     check(padded || next == targets.shape[0], ErrorKind::runtime,

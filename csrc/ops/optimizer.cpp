@@ -127,15 +127,16 @@ void rmsprop_step(std::vector<Array>& parameters, const std::vector<Array>& grad
   run("rmsprop_step", parameters, gradients, momentum_buffers, square_avgs, grad_avgs, step);
 }
 
-void adagrad_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& sums, double lr,
-                  double eps, double weight_decay, bool maximize) {
+void adagrad_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& sums,
+                  double lr, double eps, double weight_decay, bool maximize) {
   AdaptiveStep step{AdaptiveStep::adagrad, lr};
   step.eps = eps, step.weight_decay = weight_decay, step.maximize = maximize;
   run("adagrad_step", parameters, gradients, std::nullopt, sums, std::nullopt, step);
 }
 
 void adadelta_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& square_avgs,
-                   const std::vector<Array>& acc_deltas, double lr, double rho, double eps, double weight_decay, bool maximize) {
+                   const std::vector<Array>& acc_deltas, double lr, double rho, double eps, double weight_decay,
+                   bool maximize) {
   AdaptiveStep step{AdaptiveStep::adadelta, lr};
   step.beta2 = rho, step.eps = eps, step.weight_decay = weight_decay, step.maximize = maximize;
   run("adadelta_step", parameters, gradients, acc_deltas, square_avgs, std::nullopt, step);

@@ -17,8 +17,8 @@ using OptionalArrays = std::optional<std::vector<Array>>;
 void rmsprop_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& square_avgs,
                   const OptionalArrays& momentum_buffers, const OptionalArrays& grad_avgs, double lr, double alpha, double eps,
                   double weight_decay, double momentum, bool maximize);
-void adagrad_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& sums, double lr,
-                  double eps, double weight_decay, bool maximize);
+void adagrad_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& sums,
+                  double lr, double eps, double weight_decay, bool maximize);
 void adadelta_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& square_avgs,
                    const std::vector<Array>& acc_deltas, double lr, double rho, double eps, double weight_decay, bool maximize);
 void nadam_step(std::vector<Array>& parameters, const std::vector<Array>& gradients, const std::vector<Array>& exp_avgs,

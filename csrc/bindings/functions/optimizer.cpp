@@ -25,9 +25,9 @@ void bind_optimizer() {
                          "params, grads, exp_avgs, exp_avg_sqs, lr, lr_gradient, beta1, beta2, eps, weight_decay, shrink, "
                          "inverse_root, maximize",
                          "One NAdam step over all parameters.");
-  bind<&ops::radam_step>(
-      "radam_step", "params, grads, exp_avgs, exp_avg_sqs, lr, beta1, beta2, eps, weight_decay, shrink, plain, maximize",
-      "One RAdam step over all parameters.");
+  bind<&ops::radam_step>("radam_step",
+                         "params, grads, exp_avgs, exp_avg_sqs, lr, beta1, beta2, eps, weight_decay, shrink, plain, maximize",
+                         "One RAdam step over all parameters.");
   bind<&ops::adamax_step>("adamax_step", "params, grads, exp_avgs, exp_infs, lr, beta1, beta2, eps, weight_decay, maximize",
                           "One Adamax step over all parameters.");
   bind<&ops::total_norm>("total_norm", "tensors, p", "The norm of all tensors taken as one vector; p is 1, 2 or inf.");

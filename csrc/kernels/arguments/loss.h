@@ -14,9 +14,9 @@ struct CrossEntropy {               // fused log_softmax + negative log likeliho
   double label_smoothing = 0;
 };
 
-struct SoftCrossEntropy {      // cross entropy of class probabilities, over the rows of `logits`
-  Rows logits, target;         // (N, C), one dtype
-  const void* weight = nullptr;  // C class weights of the logits' dtype, or null
+struct SoftCrossEntropy {                // cross entropy of class probabilities, over the rows of `logits`
+  Rows logits, target;                   // (N, C), one dtype
+  const void* weight = nullptr;          // C class weights of the logits' dtype, or null
   void *loss = nullptr, *lse = nullptr;  // N each, compute dtype
 };
 
@@ -25,15 +25,16 @@ struct PointwiseLoss {  // of x and y, `count` contiguous elements each; the for
   DType dtype = DType::f32;
   int64_t count = 0;
   const void *x = nullptr, *y = nullptr;
-  void *out = nullptr, *sum = nullptr;  // one loss an element (dtype), or scale times their sum (compute dtype); the other is null
-  double parameter = 1, scale = 1;      // beta or delta; backward, the factor of every derivative
+  void *out = nullptr,
+       *sum = nullptr;              // one loss an element (dtype), or scale times their sum (compute dtype); the other is null
+  double parameter = 1, scale = 1;  // beta or delta; backward, the factor of every derivative
 };
 
 struct CtcLoss {
   DType dtype = DType::f32;
-  int64_t time = 0, batch = 0, classes = 0, states = 1, blank = 0;  // states: 2 * the longest target + 1
-  const void* log_probs = nullptr;                                  // (time, batch, classes)
-  const int64_t *targets = nullptr, *offsets = nullptr;             // sample n's labels begin at targets + offsets[n]
+  int64_t time = 0, batch = 0, classes = 0, states = 1, blank = 0;    // states: 2 * the longest target + 1
+  const void* log_probs = nullptr;                                    // (time, batch, classes)
+  const int64_t *targets = nullptr, *offsets = nullptr;               // sample n's labels begin at targets + offsets[n]
   const int64_t *input_lengths = nullptr, *target_lengths = nullptr;  // batch each
   void *loss = nullptr, *alpha = nullptr;                             // (batch), (batch, time, states + 2)
   bool zero_infinity = false;

@@ -40,9 +40,9 @@ from .functions.attention import attention, scaled_dot_product_attention
 from .functions.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding
-from .functions.likelihood import ctc_loss, gaussian_nll_loss, poisson_nll_loss
 from .functions.fold import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from .functions.grid import affine_grid, grid_sample
+from .functions.likelihood import ctc_loss, gaussian_nll_loss, poisson_nll_loss
 from .functions.linear import bilinear, linear, one_hot
 from .functions.loss import (
     binary_cross_entropy,
@@ -139,8 +139,8 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
-    "gaussian_nll_loss",
     "fold",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "grid_sample",
@@ -186,9 +186,9 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
-    "poisson_nll_loss",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",

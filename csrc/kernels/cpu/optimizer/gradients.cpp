@@ -16,7 +16,8 @@
 namespace tg::TG_ISA {
 
 static double norm_of(const float* x, int64_t n, double p) {
-  if (p == 1) return sum_of<float>(n, [&](int64_t i, int64_t count) TG_INLINE_LAMBDA { return abs(Vec<float>::load(x + i, count)); });
+  if (p == 1)
+    return sum_of<float>(n, [&](int64_t i, int64_t count) TG_INLINE_LAMBDA { return abs(Vec<float>::load(x + i, count)); });
   double sum = 0;  // a register at a time, widened
   constexpr int64_t width = Vec<double>::width;
   Vec<double> squares[4] = {Vec<double>(0.0), Vec<double>(0.0), Vec<double>(0.0), Vec<double>(0.0)};
@@ -73,8 +74,8 @@ template <class T> static void scale_all_of(const Launch& launch, const Paramete
   const Vec<T> by{T(factor)};
   for_each_piece(launch, list, [&](int64_t k, int64_t first, int64_t n, int64_t) {
     T* const x = static_cast<T*>(list.parameters[k]) + first;
-    for_each_register<T, 4>(n, [&](int64_t i, int64_t count, int)
-                                   TG_INLINE_LAMBDA { (Vec<T>::load(x + i, count) * by).store(x + i, count); });
+    for_each_register<T, 4>(
+        n, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA { (Vec<T>::load(x + i, count) * by).store(x + i, count); });
   });
 }
 

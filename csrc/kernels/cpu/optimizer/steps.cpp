@@ -98,8 +98,13 @@ template <class T> struct Sgd {
   bool uses_buffer, first_step, nesterov;
 
   explicit Sgd(const SgdStep& s)
-      : decayed(s.weight_decay, s.maximize), minus_lr(T(-s.lr)), momentum(T(s.momentum)), fresh(T(1 - s.dampening)),
-        uses_buffer(s.momentum != 0), first_step(s.first_step), nesterov(s.nesterov) {}
+      : decayed(s.weight_decay, s.maximize),
+        minus_lr(T(-s.lr)),
+        momentum(T(s.momentum)),
+        fresh(T(1 - s.dampening)),
+        uses_buffer(s.momentum != 0),
+        first_step(s.first_step),
+        nesterov(s.nesterov) {}
   TG_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State<T>& s) const {
     g = decayed.gradient(p, g);
     if (uses_buffer) {
@@ -118,8 +123,11 @@ template <class T> struct Adam {
 
   explicit Adam(const AdamStep& s)
       : decayed(s.decoupled ? 0 : s.weight_decay, s.maximize, s.decoupled ? 1 - s.lr * s.weight_decay : 1),
-        moments(s.beta1, s.beta2), minus_step(T(-s.lr / (1 - ::pow(s.beta1, double(s.step))))),
-        inverse_root(T(1 / ::sqrt(1 - ::pow(s.beta2, double(s.step))))), eps(T(s.eps)), amsgrad(s.amsgrad) {}
+        moments(s.beta1, s.beta2),
+        minus_step(T(-s.lr / (1 - ::pow(s.beta1, double(s.step))))),
+        inverse_root(T(1 / ::sqrt(1 - ::pow(s.beta2, double(s.step))))),
+        eps(T(s.eps)),
+        amsgrad(s.amsgrad) {}
   TG_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State<T>& s) const {
     g = decayed.gradient(p, g);
     s.first = moments.mean(s.first, g);
@@ -137,9 +145,16 @@ template <class T> struct Adaptive {
   bool plain, has_momentum, centred;
 
   explicit Adaptive(const AdaptiveStep& s)
-      : decayed(s.weight_decay, s.maximize, s.shrink), moments(s.beta1, s.beta2), minus_lr(T(-s.lr)),
-        minus_lr_gradient(T(-s.lr_gradient)), beta1(T(s.beta1)), inverse_root(T(s.inverse_root)), eps(T(s.eps)),
-        plain(s.plain), has_momentum(s.beta1 != 0), centred(s.centred) {}
+      : decayed(s.weight_decay, s.maximize, s.shrink),
+        moments(s.beta1, s.beta2),
+        minus_lr(T(-s.lr)),
+        minus_lr_gradient(T(-s.lr_gradient)),
+        beta1(T(s.beta1)),
+        inverse_root(T(s.inverse_root)),
+        eps(T(s.eps)),
+        plain(s.plain),
+        has_momentum(s.beta1 != 0),
+        centred(s.centred) {}
 };
 
 template <class T> struct RmsProp : Adaptive<T> {
