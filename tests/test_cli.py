@@ -69,7 +69,7 @@ def test_version(capsys):
         ("train linreg extra", "unknown argument 'extra'"),
         (
             "train mlp --set hiden=3",
-            "unknown option 'hiden' (did you mean 'hidden'?); options: epochs, lr, batch, hidden, split",
+            "unknown option 'hiden' (did you mean 'hidden'?); options: epochs, lr, batch, mnist, hidden, split",
         ),
         ("train mlp --set lr", "--set lr: expected KEY=VALUE"),
         ("train mlp --set lr=fast", "lr='fast' is not a float"),
