@@ -40,7 +40,6 @@ from .functions.attention import attention, scaled_dot_product_attention
 from .functions.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from .functions.embedding import embedding, embedding_bag
-from .functions.embedding import embedding
 from .functions.fold import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from .functions.grid import affine_grid, grid_sample
 from .functions.likelihood import ctc_loss, gaussian_nll_loss, poisson_nll_loss
