@@ -196,10 +196,10 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     squares = input * input
     before, channels = size // 2, input.shape[1]
     total = squares
-    for offset in range(-before, size - before):
-        low, high = max(0, -offset), min(channels, channels - offset)
-        if offset == 0 or low >= high:
+    for offset in range(max(-before, 1 - channels), min(size - before, channels)):
+        if offset == 0:
             continue
+        low, high = max(0, -offset), min(channels, channels - offset)
         parts = [squares.narrow(1, low + offset, high - low)]
         if low:
             parts.insert(0, tg.zeros_like(squares.narrow(1, 0, low)))
