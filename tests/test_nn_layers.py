@@ -161,7 +161,8 @@ def test_linear_and_friends():
 @pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
 def test_linear_without_features_has_gradients(given, made, activation):
     for shape in ((4, given), (2, 5, given), (0, given)):
-        x, w, b = tg.randn(*shape, requires_grad=True), tg.randn(made, given, requires_grad=True), tg.ones(made, requires_grad=True)
+        x, w = tg.randn(*shape, requires_grad=True), tg.randn(made, given, requires_grad=True)
+        b = tg.ones(made, requires_grad=True)
         y = tg.ops.matmul.linear(x, w, b, activation)
         assert y.shape == (*shape[:-1], made)
         y.sum().backward()
