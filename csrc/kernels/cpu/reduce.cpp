@@ -32,14 +32,14 @@
 
 namespace tg::TG_ISA {
 
-static constexpr int64_t row_segment = 65536;     // elements of a row that one call reduces
-static constexpr int64_t column_rows = 512;       // rows that one call reduces, ...
-static constexpr int64_t column_block = 256;      // ... this many columns wide: a few cache lines of each row
-static constexpr int64_t buffer_elements = 4096;  // 16 KB of float32
-static constexpr int64_t short_row = 16;          // below this adding up lanes costs more than transposing, ...
+static constexpr int64_t row_segment = 65536;          // elements of a row that one call reduces
+static constexpr int64_t column_rows = 512;            // rows that one call reduces, ...
+static constexpr int64_t column_block = 256;           // ... this many columns wide: a few cache lines of each row
+static constexpr int64_t buffer_elements = 4096;       // 16 KB of float32
+static constexpr int64_t short_row = 16;               // below this adding up lanes costs more than transposing, ...
 static constexpr int64_t short_row_of_positions = 32;  // ... and below this looking for the place of an extreme does
-static constexpr int64_t piece_elements = 16384;  // the least that is worth a thread
-static constexpr int64_t max_pieces = 32;         // of one output; their accumulators are on the stack
+static constexpr int64_t piece_elements = 16384;       // the least that is worth a thread
+static constexpr int64_t max_pieces = 32;              // of one output; their accumulators are on the stack
 
 struct Dim { int64_t size, in, out; };  // strides of the input and of the output
 
