@@ -84,17 +84,13 @@ struct Windows {
   }
 };
 
-Array workspace_for(const KernelTable& table, const Pool& v) {
-  return empty({static_cast<int64_t>(table.max_pool_workspace(v))}, DType::u8);
-}
-
 void run(const char* op, const Windows& w, const Array& x, Array& out, Array* places) {
   if (out.numel() == 0) return;
   const KernelTable& table = table_of(x.device());
   if (!table.max_pool) missing_kernel(op, x.dtype);
-  const Array in = contiguous(x), workspace = workspace_for(table, w.view);
+  const Array in = contiguous(x);
   Launch launch = launch_on(x.device());
-  launch.workspace = workspace.data();
+  const Array scratch = scratch_for(launch, table.max_pool_workspace(w.view));
   raise_unless_ok(op, table.max_pool(launch, w.view, in.data(), out.data(), places ? places->as<int64_t>() : nullptr));
 }
 
@@ -125,13 +121,13 @@ Array max_pool_backward(const Array& dy0, const Array& x0, const Dims& kernel, c
   const Windows w("max_pool_backward", x0, kernel, stride, padding, dilation, ceil_mode);
   check(dy0.shape == w.out_shape, ErrorKind::runtime, "max_pool_backward: expected a gradient of shape {}, got {}", w.out_shape,
         dy0.shape);
-  if (dy0.numel() == 0) return full(x0.shape, Operand{Operand::integer, nullptr, {}}, x0.dtype);
+  if (dy0.numel() == 0) return zeros(x0.shape, x0.dtype);
   const KernelTable& table = table_of(x0.device());
   if (!table.max_pool_backward) missing_kernel("max_pool_backward", x0.dtype);
-  const Array x = contiguous(x0), dy = contiguous(dy0), workspace = workspace_for(table, w.view);
+  const Array x = contiguous(x0), dy = contiguous(dy0);
   Array dx = empty(x.shape, x.dtype);
   Launch launch = launch_on(x.device());
-  launch.workspace = workspace.data();
+  const Array scratch = scratch_for(launch, table.max_pool_workspace(w.view));
   raise_unless_ok("max_pool_backward", table.max_pool_backward(launch, w.view, x.data(), dy.data(), dx.data()));
   return dx;
 }

@@ -28,9 +28,7 @@ void run(const char* op, Resample& v, const Array& in, Array& out) {
   if (!table.resample) missing_kernel(op, in.dtype);
   v.dtype = in.dtype;
   Launch launch = launch_on(in.device());
-  const size_t bytes = table.resample_workspace(v);
-  const Array workspace = empty({static_cast<int64_t>(bytes)}, DType::u8);
-  launch.workspace = workspace.data();
+  const Array scratch = scratch_for(launch, table.resample_workspace(v));
   raise_unless_ok(op, table.resample(launch, v, in.data(), out.data()));
 }
 

@@ -37,8 +37,10 @@ def empty_cache() -> None:
 
 
 def current_device() -> int:
+    """Raises RuntimeError: there is no GPU to number."""
     raise RuntimeError(f"cuda.current_device: {unavailable_reason()}")
 
 
 def get_device_name(device: Any = None) -> str:
+    """Raises RuntimeError: there is no GPU to name."""
     raise RuntimeError(f"cuda.get_device_name: {unavailable_reason()}")
