@@ -307,7 +307,7 @@ SPLIT = {
     "conv2d first layer": lambda: F.conv2d(floats(4, 3, 64, 64), floats(32, 3, 7, 7), None, 2, 3),
     "conv2d groups": lambda: F.conv2d(floats(4, 32, 30, 30), floats(64, 8, 3, 3), None, 1, 1, 1, 4),
     "conv2d depthwise": lambda: F.conv2d(floats(4, 64, 30, 30), floats(64, 1, 3, 3), None, 1, 1, 1, 64),
-    "conv2d double": lambda: F.conv2d(floats(2, 16, 20, 20, dtype=tg.float64), floats(16, 16, 3, 3, dtype=tg.float64), None, 1, 1),
+    "conv2d double": lambda: F.conv2d(*(floats(16, 16, n, n, dtype=tg.float64) for n in (20, 3)), None, 1, 1),
     "conv3d": lambda: F.conv3d(floats(2, 8, 10, 12, 12), floats(16, 8, 3, 3, 3), None, 1, 1),
     "conv_transpose2d": lambda: F.conv_transpose2d(floats(4, 32, 15, 15), floats(32, 24, 4, 4), None, 2, 1),
     "max_pool2d": lambda: F.max_pool2d(floats(8, 32, 41, 40), 3, 2, 1),
