@@ -157,6 +157,26 @@ def test_linear_and_friends():
         nn.Unflatten(1, 3)
 
 
+@pytest.mark.parametrize(("given", "made"), [(0, 2), (3, 0), (0, 0)])
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_linear_without_features_has_gradients(given, made, activation):
+    for shape in ((4, given), (2, 5, given), (0, given)):
+        x, w = tg.randn(*shape, requires_grad=True), tg.randn(made, given, requires_grad=True)
+        b = tg.ones(made, requires_grad=True)
+        y = tg.ops.matmul.linear(x, w, b, activation)
+        assert y.shape == (*shape[:-1], made)
+        y.sum().backward()
+        assert x.grad.shape == x.shape and w.grad.shape == w.shape and not w.grad.numpy().any()
+        if given == 0 and activation != "gelu":  # y = b = 1
+            np.testing.assert_array_equal(b.grad.numpy(), np.full(made, np.prod(shape[:-1], dtype=int)))
+        other = tg.randn(given, made, requires_grad=True)
+        (x @ other).sum().backward()
+        assert other.grad.shape == (given, made)
+        vector = tg.randn(given, requires_grad=True)
+        (x @ vector).sum().backward()
+        assert vector.grad.shape == (given,)
+
+
 def test_maxout_is_relu_for_a_zero_piece():
     layer = nn.Maxout(3, 4, pieces=2)
     assert layer(tg.ones(5, 3)).shape == (5, 4)

@@ -12,6 +12,7 @@ imported here.
 # isort: skip_file
 import builtins as _builtins
 
+from . import _openmp  # first: it loads _core
 from . import _core
 from ._core import __version__
 from . import dtypes
@@ -129,11 +130,14 @@ _SUBMODULES = {
     "cli",
     "course",
     "datasets",
+    "distributions",
+    "func",
     "io",
     "losses",
     "models",
     "nn",
     "optim",
+    "profiler",
     "reference",
     "testing",
     "transforms",
@@ -146,8 +150,6 @@ def __getattr__(name: str):
     import importlib
 
     if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in {"distributions", "func", "profiler"}:
         return importlib.import_module(f"{__name__}.{name}")
     if name == "profile":
         return importlib.import_module(f"{__name__}.profiler").profile

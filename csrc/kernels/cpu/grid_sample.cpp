@@ -21,6 +21,27 @@
 
 namespace tg::TG_ISA {
 
+// The (x, y) of a register of points to a register of x and one of y; what lies behind the last point is 0. To interleave
+// two registers is to shift the bits of an element's place in a circle; as often as it has bits, and all is as before.
+template <class T> TG_INLINE void load_pairs(const T* pairs, int64_t points, Vec<T>& x, Vec<T>& y) {
+  constexpr int width = Vec<T>::width;
+  const int64_t numbers = 2 * points;
+  x = Vec<T>::load(pairs, numbers);
+  y = numbers > width ? Vec<T>::load(pairs + width, numbers - width) : Vec<T>(T(0));
+#pragma GCC unroll 4
+  for (int shifts = width; shifts > 1; shifts /= 2) {  // so once less undoes it
+    const auto low = Native<T>::interleave_low(x.v, y.v), high = Native<T>::interleave_high(x.v, y.v);
+    x = Vec<T>::raw(low), y = Vec<T>::raw(high);
+  }
+}
+
+template <class T> TG_INLINE void store_pairs(T* pairs, int64_t points, Vec<T> x, Vec<T> y) {
+  constexpr int width = Vec<T>::width;
+  const int64_t numbers = 2 * points;
+  Vec<T>::raw(Native<T>::interleave_low(x.v, y.v)).store(pairs, numbers);
+  if (numbers > width) Vec<T>::raw(Native<T>::interleave_high(x.v, y.v)).store(pairs + width, numbers - width);
+}
+
 // One coordinate of a register of points, in pixels, and how many pixels one unit of the grid is (with sign).
 template <class T> struct Coordinate { Vec<T> at, slope; };
 
@@ -57,10 +78,10 @@ template <class T> struct Corners {
   int count;
 
   Corners(const GridSample& v, const T* grid, int64_t points) {
-    T xs[width] = {}, ys[width] = {};
-    for (int64_t l = 0; l < width && l < points; ++l) xs[l] = grid[2 * l], ys[l] = grid[2 * l + 1];
-    x = to_pixels(Vec<T>::load(xs), v.cols, v);
-    y = to_pixels(Vec<T>::load(ys), v.rows, v);
+    Vec<T> across, down;
+    load_pairs(grid, points, across, down);
+    x = to_pixels(across, v.cols, v);
+    y = to_pixels(down, v.rows, v);
     const Vec<T> one(T(1));
     if (v.nearest) {
       count = 1;
@@ -138,10 +159,7 @@ static void sample_points_backward(const GridSample& v, const T* dy, const T* in
     slope_x = fma(g, fma(b - a, one - corners.below, (e - d) * corners.below), slope_x);
     slope_y = fma(g, fma(d - a, one - corners.right, (e - b) * corners.right), slope_y);
   }
-  T xs[width], ys[width];
-  (slope_x * corners.x.slope).store(xs);
-  (slope_y * corners.y.slope).store(ys);
-  for (int64_t l = 0; l < points; ++l) dgrid[first + 2 * l] = xs[l], dgrid[first + 2 * l + 1] = ys[l];
+  store_pairs(dgrid + first, points, slope_x * corners.x.slope, slope_y * corners.y.slope);
 }
 
 // --- rows of the table ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import relu_backward
 
 conv = op(_core.conv)
@@ -88,6 +89,7 @@ def same_padding(name, kernel, stride, dilation):
 
 def _batched(name, x, dims):
     """x with a batch dim, and whether that was added."""
+    need_tensor(name, "input", x)
     if x.ndim == dims + 2:
         return x, False
     if x.ndim == dims + 1:
@@ -98,6 +100,7 @@ def _batched(name, x, dims):
 
 
 def _check_weight(name, weight, dims):
+    need_tensor(name, "weight", weight)
     if weight.ndim != dims + 2:
         raise RuntimeError(f"{name}: expected a {dims + 2}-dimensional weight, but got weight of size {list(weight.shape)}")
 

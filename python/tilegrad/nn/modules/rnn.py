@@ -260,7 +260,7 @@ class RNN(RNNBase):
 
     Args:
         input_size, hidden_size: features of x and of h. num_layers: layers on top of each other.
-        nonlinearity: 'tanh' or 'relu'. bias: False leaves the biases out. batch_first: x and y are (B, T, *).
+        nonlinearity: 'tanh' or 'relu'. bias: False leaves the biases out. batch_first: x and y are (B, T, ...).
         dropout: applied to the output of every layer but the last. bidirectional: a second set of weights runs backwards; the
             outputs are put side by side.
 
