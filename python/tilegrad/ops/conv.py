@@ -17,6 +17,9 @@ conv = op(_core.conv)
 conv_relu = op(_core.conv, name="conv")
 conv_backward_input = op(_core.conv_backward_input)
 conv_backward_weight = op(_core.conv_backward_weight)
+conv.set_autocast(3)
+conv_relu.set_autocast(3)
+conv_backward_input.set_autocast(2)  # a transposed convolution is one
 
 
 def _bias_gradient(dy):
@@ -220,7 +223,7 @@ def _transposed(name, dims, x, weight, bias, stride, padding, output_padding, gr
         )
     y = conv_backward_input(batch, weight, sizes, stride, before, dilation, groups)
     if bias is not None:
-        y = y + bias.reshape(-1, *[1] * dims)
+        y = y + bias.to(y.dtype).reshape(-1, *[1] * dims)
     return y.squeeze(0) if unbatched else y
 
 

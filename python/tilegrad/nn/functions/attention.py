@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import tilegrad as tg
 
+from ..._core import get_autocast
 from ...ops.arguments import need_tensor
 from ...ops.attention import attention as _attention
 from ...ops.attention import attention_composite, safe_softmax, scores_of, shared
@@ -119,6 +120,8 @@ def scaled_dot_product_attention(
     Raises:
         RuntimeError: shapes or dtypes that do not fit. ValueError: dropout_p outside [0, 1].
     """
+    if get_autocast() is not None:  # the three may differ until they are converted
+        query, key, value = (get_autocast()(x, False) for x in (query, key, value))
     _check(query, key, value)
     check_probability(dropout_p)
     if scale is None:
