@@ -3,6 +3,7 @@
 import re
 
 CODE = re.compile(r"(``.+?``|`.+?`|:\w+:`.+?`)")
+FIELD = re.compile(r"\s*:[^:`]+:(?!`)|")  # ":param x:", whose name napoleon has escaped
 MARKUP = re.compile(r"[*|]|(?<=\w)_(?!\w)")
 
 
@@ -21,7 +22,8 @@ def escape_docstring(app, what, name, obj, options, lines: list[str]) -> None:
             if line.rstrip().endswith("::"):
                 literal = indent
             else:
-                lines[i] = line if line.lstrip().startswith(":") else escape(line)
+                field = FIELD.match(line).end()
+                lines[i] = line[:field] + escape(line[field:])
 
 
 def setup(app) -> None:

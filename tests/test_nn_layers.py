@@ -157,6 +157,26 @@ def test_linear_and_friends():
         nn.Unflatten(1, 3)
 
 
+@pytest.mark.parametrize(("given", "made"), [(0, 2), (3, 0), (0, 0)])
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_linear_without_features_has_gradients(given, made, activation):
+    for shape in ((4, given), (2, 5, given), (0, given)):
+        x, w = tg.randn(*shape, requires_grad=True), tg.randn(made, given, requires_grad=True)
+        b = tg.ones(made, requires_grad=True)
+        y = tg.ops.matmul.linear(x, w, b, activation)
+        assert y.shape == (*shape[:-1], made)
+        y.sum().backward()
+        assert x.grad.shape == x.shape and w.grad.shape == w.shape and not w.grad.numpy().any()
+        if given == 0 and activation != "gelu":  # y = b = 1
+            np.testing.assert_array_equal(b.grad.numpy(), np.full(made, np.prod(shape[:-1], dtype=int)))
+        other = tg.randn(given, made, requires_grad=True)
+        (x @ other).sum().backward()
+        assert other.grad.shape == (given, made)
+        vector = tg.randn(given, requires_grad=True)
+        (x @ vector).sum().backward()
+        assert vector.grad.shape == (given,)
+
+
 def test_maxout_is_relu_for_a_zero_piece():
     layer = nn.Maxout(3, 4, pieces=2)
     assert layer(tg.ones(5, 3)).shape == (5, 4)
@@ -321,3 +341,20 @@ def test_functional_call_differentiates_through_the_given_tensors():
     assert w.grad.item() == 4.0 and isinstance(net[0].weight, nn.Parameter) and net[0].weight.grad is None
     with pytest.raises(KeyError, match=r"Sequential has no parameter or buffer called '0.nope'"):
         nn.utils.functional_call(net, {"0.nope": w}, x)
+
+
+IN_PLACE = ["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "silu", "mish", "hardsigmoid", "hardswish", "hardtanh"]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_activation_in_place_may_overwrite_a_computed_tensor(name):
+    """After a layer, as in a network: the values and the gradient are those of the plain form."""
+    results = []
+    for inplace in (False, True):
+        x = (tg.arange(-6, 7).double() / 3).requires_grad_()
+        h = x * 1.7
+        y = getattr(F, name)(h, inplace=inplace)
+        assert (y is h) == inplace
+        (y * y).sum().backward()
+        results.append((y.detach(), x.grad))
+    assert all(tg.equal(plain, written) for plain, written in zip(*results, strict=True))

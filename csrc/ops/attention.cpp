@@ -85,8 +85,7 @@ struct Arguments {
 template <class Kernel> void run(const char* op, size_t (*workspace)(const Attention&, int), const Attention& a, Device device,
                                  const Kernel& kernel) {
   Launch launch = launch_on(device);
-  const Array scratch = empty({static_cast<int64_t>(workspace(a, launch.threads))}, DType::u8);
-  launch.workspace = scratch.data();
+  const Array scratch = scratch_for(launch, workspace(a, launch.threads));
   const Status status = kernel(launch);
   if (status.code == Status::missing) missing_kernel(op, a.dtype);
   raise_unless_ok(op, status);

@@ -190,21 +190,10 @@ void run(const Windows& w, Status (*kernel)(const Launch&, const View&), size_t 
          const View& view, const Array& out) {
   if (!kernel) missing_kernel(w.op.c_str(), out.dtype);
   Launch launch = launch_on(out.device());
-  Array scratch;
-  const size_t bytes = workspace ? workspace(view, launch.threads) : 0;
-  if (bytes) {
-    scratch = empty({static_cast<int64_t>(bytes)}, DType::u8);
-    launch.workspace = scratch.data();
-  }
+  const Array scratch = scratch_for(launch, workspace ? workspace(view, launch.threads) : 0);
   const Status status = kernel(launch, view);
   if (status.code == Status::missing) missing_kernel(w.op.c_str(), out.dtype);
   raise_unless_ok(w.op.c_str(), status);
-}
-
-Array zeros(const Dims& shape, DType dtype) {
-  Operand zero;
-  zero.kind = Operand::real;
-  return full(shape, zero, dtype);
 }
 
 bool is_16_bit(const Array& x) { return x.dtype == DType::bf16 || x.dtype == DType::f16; }

@@ -18,6 +18,13 @@ void missing_kernel(const char* op, DType dtype) {
   fail(ErrorKind::not_implemented, "{}: no kernel for dtype {} on this device", op, dtype);
 }
 
+Array scratch_for(Launch& launch, size_t bytes) {
+  if (bytes == 0) return {};
+  Array scratch = empty({static_cast<int64_t>(bytes)}, DType::u8);
+  launch.workspace = scratch.data();
+  return scratch;
+}
+
 void check_writable(const char* op, const Array& x, const char* suffix) {
   check(!x.storage->read_only, ErrorKind::value,
         "{}{}: the tensor shares read-only memory and cannot be changed in place; use clone() first", op, suffix);
@@ -49,22 +56,24 @@ Array full(const Dims& shape, const Operand& value, DType dtype) {
   return out;
 }
 
+Array zeros(const Dims& shape, DType dtype) { return full(shape, Operand{Operand::integer, nullptr, {}}, dtype); }
+
 Array clone(const Array& x) {
   Array out = empty_like(x);
-  run_copy(out, Operand{Operand::tensor, &x, {}});
+  run_copy(out, operand(x));
   return out;
 }
 
 Array contiguous(const Array& x) {
   if (x.contiguous()) return x;
   Array out = empty(x.shape, x.dtype);
-  run_copy(out, Operand{Operand::tensor, &x, {}});
+  run_copy(out, operand(x));
   return out;
 }
 
 Array cast(const Array& x, DType dtype) {
   Array out = empty_like(x, dtype);
-  run_copy(out, Operand{Operand::tensor, &x, {}});
+  run_copy(out, operand(x));
   return out;
 }
 

@@ -5,6 +5,7 @@
 namespace tg::ops {
 
 Array full(const Dims& shape, const Operand& value, DType dtype);
+Array zeros(const Dims& shape, DType dtype);
 Array clone(const Array& x);                  // keeps a dense layout
 Array contiguous(const Array& x);             // x itself where it is contiguous already
 Array cast(const Array& x, DType dtype);      // always a new array

@@ -59,7 +59,7 @@ bool is_bitwise(BinaryOp op) { return op >= BinaryOp::bitwise_and && op <= Binar
 Operand in_dtype(const Operand& x, DType dtype, Array& converted) {
   if (x.kind != Operand::tensor || x.array->dtype == dtype) return x;
   converted = cast(*x.array, dtype);
-  return Operand{Operand::tensor, &converted, {}};
+  return operand(converted);
 }
 
 bool has_zero(const Operand& x) {
@@ -118,7 +118,7 @@ Operand apart_from(const Array& target, const Operand& y, Array& copy) {
   if (y.kind != Operand::tensor || y.array->storage != target.storage) return y;
   if (y.array->offset == target.offset && y.array->shape == target.shape && y.array->strides == target.strides) return y;
   copy = clone(*y.array);
-  return Operand{Operand::tensor, &copy, {}};
+  return operand(copy);
 }
 
 void check_in_place(const char* op, const Array& x, const Dims& shape, DType dtype) {
@@ -143,7 +143,7 @@ Array unary(UnaryOp op, const Array& x) {
         "bitwise_not: expected integer or bool tensors, got {}", x.dtype);
   const DType dtype = needs_float(op) && !is_floating(x.dtype) ? DType::f32 : x.dtype;
   Array converted;
-  const Operand in = in_dtype(Operand{Operand::tensor, &x, {}}, dtype, converted);
+  const Operand in = in_dtype(operand(x), dtype, converted);
   Array out = empty_like(x, dtype);
   if (out.numel() == 0) return out;
   StridedBuilder<2> builder(out);
@@ -161,7 +161,7 @@ void unary_(UnaryOp op, Array& x) {
         "{}_: a floating result cannot be stored in a tensor of dtype {}", name_of(op), x.dtype);
   if (x.numel() == 0) return;
   StridedBuilder<2> builder(x);
-  builder.input(1, Operand{Operand::tensor, &x, {}}, x.dtype);
+  builder.input(1, operand(x), x.dtype);
   const auto kernel = table_of(x.device()).unary[static_cast<int>(op)];
   if (!kernel || kernel(launch_on(x.device()), builder.build()).code == Status::missing) missing_kernel(name_of(op), x.dtype);
   touch(x);
@@ -185,7 +185,7 @@ void binary_(BinaryOp op, Array& x, const Operand& y) {
   check_writable(name_of(op), x);
   if (dtype != x.dtype) {  // float32 += float64: computed in the wider type, then stored
     Array wide = binary(op, self, y);
-    copy_(x, Operand{Operand::tensor, &wide, {}});
+    copy_(x, operand(wide));
     return;
   }
   Array converted, copy;
@@ -242,7 +242,7 @@ void ternary_(TernaryOp op, Array& x, const Operand& y, const Operand& z) {
   check_writable(name_of(op), x);
   if (dtype != x.dtype) {
     Array wide = ternary(op, x, y, z);
-    copy_(x, Operand{Operand::tensor, &wide, {}});
+    copy_(x, operand(wide));
     return;
   }
   Array converted[2], copies[2];
@@ -278,7 +278,7 @@ Array where(const Array& condition, const Operand& x, const Operand& y) {
   Array out = empty(shape, dtype);
   if (out.numel() == 0) return out;
   StridedBuilder<4> builder(out);
-  builder.input(1, Operand{Operand::tensor, &condition, {}}, DType::b8);
+  builder.input(1, operand(condition), DType::b8);
   builder.input(2, a, dtype);
   builder.input(3, b, dtype);
   const auto kernel = table_of(out.device()).where;

@@ -42,6 +42,7 @@ Array embedding_backward(const Array& dy, const Array& index, int64_t rows, int6
         index.shape);
   const Array in = contiguous(dy), numbers = contiguous(index);
   Array dweight = empty({rows, dy.shape[dy.ndim() - 1]}, dy.dtype);
+  if (dweight.shape[1] == 0) return dweight;  // a table without columns may have any number of rows
   const KernelTable& table = table_of(dy.device());
   if (!table.embedding_backward) missing_kernel("embedding_backward", dy.dtype);
   EmbeddingBackward e;
@@ -50,8 +51,7 @@ Array embedding_backward(const Array& dy, const Array& index, int64_t rows, int6
   e.rows = rows, e.cols = dweight.shape[1], e.count = numbers.numel();
   e.padding_idx = padding_idx, e.by_frequency = by_frequency;
   Launch launch = launch_on(dy.device());
-  const Array scratch = empty({static_cast<int64_t>(table.embedding_backward_workspace(e))}, DType::u8);
-  launch.workspace = scratch.data();
+  const Array scratch = scratch_for(launch, table.embedding_backward_workspace(e));
   const Status status = table.embedding_backward(launch, e);
   check(status.code != Status::index_out_of_range, ErrorKind::index,
         "embedding_backward: index out of range in self: {} in a table of {} rows", status.detail, rows);

@@ -84,8 +84,7 @@ Array fold(const Array& columns, const Dims& size, const Dims& kernel, const Dim
       "match the calculated number of sliding blocks {} * {} = {}, but got input.size(2)={}",
       size, kernel, dilation, padding, stride, blocks.rows, blocks.cols, blocks.rows * blocks.cols, columns.shape[2]);
   const int64_t batch = columns.shape[0], channels = columns.shape[1] / places;
-  Array images = full({batch, channels, size[0] + 2 * padding[0], size[1] + 2 * padding[1]},
-                      Operand{Operand::integer, nullptr, {}}, columns.dtype);
+  Array images = zeros({batch, channels, size[0] + 2 * padding[0], size[1] + 2 * padding[1]}, columns.dtype);
   if (images.numel()) {
     const Array in = view(contiguous(columns), {batch, channels, kernel[0], kernel[1], blocks.rows, blocks.cols});
     const Array out = windows(images, kernel, dilation, stride, blocks);
@@ -101,8 +100,8 @@ Array fold(const Array& columns, const Dims& size, const Dims& kernel, const Dim
       };
       const Array to = place(out), from = place(in);
       StridedBuilder<3> builder(to);
-      builder.input(1, Operand{Operand::tensor, &to, {}}, to.dtype);
-      builder.input(2, Operand{Operand::tensor, &from, {}}, to.dtype);
+      builder.input(1, operand(to), to.dtype);
+      builder.input(2, operand(from), to.dtype);
       raise_unless_ok("fold", add(launch_on(to.device()), builder.build()));
     }
   }

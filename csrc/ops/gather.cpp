@@ -44,6 +44,7 @@ Array index_select(const Array& x, int64_t dim, const Array& index) {
   Dims shape = x.shape;
   if (x.ndim()) shape[at] = idx.numel();
   Array out = empty(shape, x.dtype);
+  if (idx.numel() == 0) return out;
   Indexed v = around(in, at, idx);
   v.in = in.data();
   v.out = out.data();
@@ -59,7 +60,8 @@ Array index_add(const Array& dy, int64_t dim, const Array& index, int64_t size) 
   const Array in = contiguous(dy), idx = contiguous(index);
   Dims shape = dy.shape;
   shape[at] = size;
-  Array out = full(shape, Operand{Operand::integer, nullptr, {}}, dy.dtype);
+  Array out = zeros(shape, dy.dtype);
+  if (idx.numel() == 0) return out;
   Indexed v = around(out, at, idx);
   v.in = in.data();
   v.out = out.data();
@@ -83,7 +85,7 @@ void index_copy_(Array& x, int64_t dim, const Array& index, const Array& source)
   v.in = in.data();
   v.out = out.data();
   run("index_copy_", table_of(x.device()).index_copy, v, x.device(), at);
-  if (out.storage != x.storage) copy_(x, Operand{Operand::tensor, &out, {}});
+  if (out.storage != x.storage) copy_(x, operand(out));
   else touch(x);
 }
 
@@ -96,8 +98,7 @@ Array wrap_index(const Array& index, int64_t size, int64_t dim) {
   check(!outside, ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", least < -size ? least : most,
         dim, size);
   if (least >= 0) return index;
-  return binary(BinaryOp::remainder, Operand{Operand::tensor, &index, {}},
-                Operand{Operand::integer, nullptr, {double(size), size}});
+  return binary(BinaryOp::remainder, operand(index), Operand{Operand::integer, nullptr, {double(size), size}});
 }
 
 Array cat(const std::vector<Array>& tensors, int64_t dim) {
@@ -130,7 +131,7 @@ Array cat(const std::vector<Array>& tensors, int64_t dim) {
     part.shape[at] = t.shape[at];
     part.offset += start * out.strides[at];
     start += t.shape[at];
-    if (t.numel()) copy_(part, Operand{Operand::tensor, &t, {}});
+    if (t.numel()) copy_(part, operand(t));
   }
   out.storage->version = 0;
   return out;

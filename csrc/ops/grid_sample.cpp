@@ -54,8 +54,7 @@ std::tuple<Array, Array> grid_sample_backward(const Array& dy0, const Array& x, 
                                             padding, align_corners);
     return {cast(dx, x.dtype), cast(dgrid, x.dtype)};
   }
-  const Operand zero{Operand::integer, nullptr, {}};
-  if (dy0.numel() == 0) return {full(x.shape, zero, x.dtype), full(grid.shape, zero, x.dtype)};
+  if (dy0.numel() == 0) return {zeros(x.shape, x.dtype), zeros(grid.shape, x.dtype)};
   const auto kernel = table_of(x.device()).grid_sample_backward;
   if (!kernel) missing_kernel("grid_sample_backward", x.dtype);
   const Array dy = contiguous(dy0.dtype == x.dtype ? dy0 : cast(dy0, x.dtype)), in = contiguous(x), points = contiguous(grid);

@@ -7,12 +7,6 @@
 namespace tg::ops {
 namespace {
 
-Array scratch_for(Launch& launch, size_t bytes) {
-  Array scratch = empty({static_cast<int64_t>(bytes)}, DType::u8);
-  launch.workspace = scratch.data();
-  return scratch;
-}
-
 void check_pair(const char* op, const Array& x, const Array& y) {
   check_floating(op, x);
   check(x.shape == y.shape && x.dtype == y.dtype, ErrorKind::runtime, "{}: input {} {} and target {} {} differ", op, x.shape,

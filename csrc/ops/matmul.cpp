@@ -24,12 +24,7 @@ void run_matmul(const char* op, const Matmul& product, Device device) {
   const KernelTable& table = table_of(device);
   if (!table.matmul) missing_kernel(op, product.c.dtype);
   Launch launch = launch_on(device);
-  Array scratch;
-  const size_t bytes = table.matmul_workspace ? table.matmul_workspace(product, launch.threads) : 0;
-  if (bytes) {
-    scratch = empty({static_cast<int64_t>(bytes)}, DType::u8);
-    launch.workspace = scratch.data();
-  }
+  const Array scratch = scratch_for(launch, table.matmul_workspace ? table.matmul_workspace(product, launch.threads) : 0);
   const Status status = table.matmul(launch, product);
   if (status.code == Status::missing) missing_kernel(op, product.c.dtype);
   raise_unless_ok(op, status);

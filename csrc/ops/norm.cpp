@@ -50,25 +50,12 @@ template <class Kernel, class Workspace, class Arguments>
 void run(const char* op, const Array& x, Kernel kernel, Workspace workspace, const Arguments& arguments) {
   if (!kernel) missing_kernel(op, x.dtype);
   Launch launch = launch_on(x.device());
-  Array scratch;
-  const size_t bytes = workspace ? workspace(arguments) : 0;
-  if (bytes) {
-    scratch = empty({static_cast<int64_t>(bytes)}, DType::u8);
-    launch.workspace = scratch.data();
-  }
+  const Array scratch = scratch_for(launch, workspace ? workspace(arguments) : 0);
   const Status status = kernel(launch, arguments);
   if (status.code == Status::missing) missing_kernel(op, x.dtype);
   raise_unless_ok(op, status);
 }
 template <class Arguments> size_t (*no_workspace())(const Arguments&) { return nullptr; }
-
-Array zeros(const Dims& shape, DType dtype) {
-  Array out = empty(shape, dtype);
-  if (out.bytes()) std::memset(out.data(), 0, out.bytes());
-  return out;
-}
-
-Rows rows_for(const Array& x, int64_t cols) { return Rows{x.data(), x.dtype, cols ? x.numel() / cols : 0, cols, cols}; }
 
 void check_rows(const char* op, const Array& x, int64_t dims) {
   check_floating(op, x);
@@ -88,7 +75,7 @@ RowResult row_norm(const char* op, const Array& x0, const OptionalArray& weight,
   RowResult out{empty(x.shape, x.dtype), zeros(lead, compute), zeros(lead, compute)};
   if (x.numel() == 0) return out;
   RowNorm a;
-  a.x = rows_for(x, element_count(shape));
+  a.x = rows_of(x, element_count(shape));
   a.y = out.y.data();
   a.weight = data_of(w), a.bias = data_of(b);
   a.mean = out.mean.data(), a.rstd = out.rstd.data();
@@ -113,8 +100,8 @@ Gradients row_norm_backward(const char* op, const Array& dy0, const Array& x0, c
   Gradients out{empty(x.shape, x.dtype), zeros(shape, compute), zeros(shape, compute)};
   if (x.numel()) {
     RowNormBackward a;
-    a.x = rows_for(x, element_count(shape));
-    a.dy = rows_for(dy, element_count(shape));
+    a.x = rows_of(x, element_count(shape));
+    a.dy = rows_of(dy, element_count(shape));
     a.dx = out.dx.data();
     a.weight = data_of(w);
     a.mean = mean ? centre.data() : nullptr;

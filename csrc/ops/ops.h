@@ -19,6 +19,7 @@ struct Operand {
   Scalar number;
 };
 DType result_type(const Operand& x, const Operand& y);
+inline Operand operand(const Array& x) { return {Operand::tensor, &x, {}}; }  // x must outlive it
 
 // The answer of a kernel as an exception; `op` is named in it.
 void raise_unless_ok(const char* op, Status status);
@@ -26,10 +27,14 @@ void raise_unless_ok(const char* op, Status status);
 void check_writable(const char* op, const Array& x,
                     const char* suffix = "_");  // in-place targets: no read-only memory, no self-overlap
 void check_floating(const char* op, const Array& x);
+
+// Gives the launch so many bytes of scratch memory, which live as long as the array that is returned.
+[[nodiscard]] Array scratch_for(Launch& launch, size_t bytes);
+
 inline void touch(Array& x) { x.storage->version.fetch_add(1, std::memory_order_relaxed); }  // after every in-place change
-inline Rows rows_of(const Array& x) {                                                        // contiguous, last dim = columns
-  const int64_t cols = x.shape[x.ndim() - 1];
-  return Rows{x.data(), x.dtype, cols ? x.numel() / cols : 0, cols, cols};
-}
+
+// A contiguous array as rows of `cols` elements; without `cols`, of its last dim.
+inline Rows rows_of(const Array& x, int64_t cols) { return {x.data(), x.dtype, cols ? x.numel() / cols : 0, cols, cols}; }
+inline Rows rows_of(const Array& x) { return rows_of(x, x.shape[x.ndim() - 1]); }
 
 }  // namespace tg::ops

@@ -173,8 +173,7 @@ double total_norm(const std::vector<Array>& tensors, double p) {
   const KernelTable& table = table_of(tensors[0].device());
   if (!table.total_norm) missing_kernel("total_norm", list.dtype);
   Launch launch = launch_on(tensors[0].device());
-  Array scratch = empty({static_cast<int64_t>(table.total_norm_workspace(list))}, DType::u8);
-  launch.workspace = scratch.data();
+  const Array scratch = scratch_for(launch, table.total_norm_workspace(list));
   double out = 0;
   raise_unless_ok("total_norm", table.total_norm(launch, list, p, &out));
   return out;

@@ -104,7 +104,7 @@ Array pad_backward(const Array& dy, const Dims& before, const Dims& after, int64
           before, after);
   }
   if (!padded) return clone(dy);
-  if (dy.numel() == 0) return full(shape, Operand{Operand::integer, nullptr, {}}, dy.dtype);
+  if (dy.numel() == 0) return zeros(shape, dy.dtype);
   const Array in = contiguous(dy);
   Array dx = empty(shape, dy.dtype);
   for (int d = 0; d < dx.ndim(); ++d) {  // the forward's own conditions

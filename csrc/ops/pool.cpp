@@ -50,6 +50,16 @@ struct Windows {
     const Dims in(dims, x.shape.begin() + lead);
     if (!adaptive) check_windows(op, in, kernel, stride, padding, dilation);
     out_shape = x.shape;
+    if (adaptive) {
+      for (int d = 0; d < dims; ++d) {
+        check(stride[d] >= 0, ErrorKind::runtime, "{}: elements of output_size must be greater than or equal to 0, got {}", op,
+              stride);
+        check(in[d] > 0, ErrorKind::runtime,
+              "{}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {}", op, x.shape);
+        out_shape[lead + d] = stride[d];
+      }
+      if (empty(out_shape, x.dtype).numel() == 0) return;  // MemoryError before the tables of such a result are made
+    }
     for (int d = 0; d < 3; ++d) {
       TapTable& t = tables[d];
       const int own = d - (3 - dims);
@@ -57,10 +67,6 @@ struct Windows {
         t.tap(0, 1);
         t.end_of_place();
       } else if (adaptive) {
-        check(stride[own] >= 0, ErrorKind::runtime, "{}: elements of output_size must be greater than or equal to 0, got {}",
-              op, stride);
-        check(in[own] > 0, ErrorKind::runtime,
-              "{}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {}", op, x.shape);
         t = adaptive_taps(in[own], stride[own]);
       } else {
         const Window w{kernel[own], stride[own], padding[own], dilation[own]};
@@ -78,17 +84,13 @@ struct Windows {
   }
 };
 
-Array workspace_for(const KernelTable& table, const Pool& v) {
-  return empty({static_cast<int64_t>(table.max_pool_workspace(v))}, DType::u8);
-}
-
 void run(const char* op, const Windows& w, const Array& x, Array& out, Array* places) {
   if (out.numel() == 0) return;
   const KernelTable& table = table_of(x.device());
   if (!table.max_pool) missing_kernel(op, x.dtype);
-  const Array in = contiguous(x), workspace = workspace_for(table, w.view);
+  const Array in = contiguous(x);
   Launch launch = launch_on(x.device());
-  launch.workspace = workspace.data();
+  const Array scratch = scratch_for(launch, table.max_pool_workspace(w.view));
   raise_unless_ok(op, table.max_pool(launch, w.view, in.data(), out.data(), places ? places->as<int64_t>() : nullptr));
 }
 
@@ -119,13 +121,13 @@ Array max_pool_backward(const Array& dy0, const Array& x0, const Dims& kernel, c
   const Windows w("max_pool_backward", x0, kernel, stride, padding, dilation, ceil_mode);
   check(dy0.shape == w.out_shape, ErrorKind::runtime, "max_pool_backward: expected a gradient of shape {}, got {}", w.out_shape,
         dy0.shape);
-  if (dy0.numel() == 0) return full(x0.shape, Operand{Operand::integer, nullptr, {}}, x0.dtype);
+  if (dy0.numel() == 0) return zeros(x0.shape, x0.dtype);
   const KernelTable& table = table_of(x0.device());
   if (!table.max_pool_backward) missing_kernel("max_pool_backward", x0.dtype);
-  const Array x = contiguous(x0), dy = contiguous(dy0), workspace = workspace_for(table, w.view);
+  const Array x = contiguous(x0), dy = contiguous(dy0);
   Array dx = empty(x.shape, x.dtype);
   Launch launch = launch_on(x.device());
-  launch.workspace = workspace.data();
+  const Array scratch = scratch_for(launch, table.max_pool_workspace(w.view));
   raise_unless_ok("max_pool_backward", table.max_pool_backward(launch, w.view, x.data(), dy.data(), dx.data()));
   return dx;
 }

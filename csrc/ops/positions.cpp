@@ -94,15 +94,14 @@ void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64
 
 Array scatter(const Array& x, int64_t dim, const Array& index, const Array& src, int64_t op) {
   Array out = empty(x.shape, x.dtype);
-  copy_(out, Operand{Operand::tensor, &x, {}});
+  copy_(out, operand(x));
   scatter_into(out, dim, index, src, op, true);
   return out;
 }
 
 Array nonzero(const Array& x) {
   Array mask = contiguous(x);
-  if (x.dtype != DType::b8)
-    mask = contiguous(compare(CompareOp::ne, Operand{Operand::tensor, &mask, {}}, Operand{Operand::integer, nullptr, {}}));
+  if (x.dtype != DType::b8) mask = contiguous(compare(CompareOp::ne, operand(mask), Operand{Operand::integer, nullptr, {}}));
   const KernelTable& table = table_of(x.device());
   if (!table.nonzero || !table.nonzero_count) missing_kernel("nonzero", x.dtype);
   Nonzero v;

@@ -22,7 +22,7 @@ template <class Fill> void in_order(const char* op, Array& x, const Fill& fill) 
     if (status.code == Status::missing) missing_kernel(op, x.dtype);
     raise_unless_ok(op, status);
   }
-  if (target.storage != x.storage) copy_(x, Operand{Operand::tensor, &target, {}});
+  if (target.storage != x.storage) copy_(x, operand(target));
   else touch(x);
 }
 

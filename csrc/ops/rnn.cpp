@@ -12,8 +12,6 @@
 namespace tg::ops {
 namespace {
 
-Operand operand(const Array& x) { return {Operand::tensor, &x, {}}; }
-
 // The columns [begin, end) of a matrix.
 Array columns(const Array& x, int64_t begin, int64_t end) {
   Array part(x);
@@ -123,13 +121,6 @@ std::optional<Array> summed_bias(const Layer& l) {
   return binary(BinaryOp::add, operand(*l.bias_ih), operand(*l.bias_hh));
 }
 
-Array workspace_of(const KernelTable& table, const Recurrent& r, int gates, bool backward, Launch& launch) {
-  const size_t bytes = table.rnn_workspace(r, gates, backward);
-  Array scratch = empty({static_cast<int64_t>(bytes ? bytes : 1)}, DType::u8);
-  launch.workspace = scratch.data();
-  return scratch;
-}
-
 using Kernel = Status (*)(const Launch&, const Recurrent&);
 using BackwardKernel = Status (*)(const Launch&, const RecurrentBackward&);
 
@@ -139,7 +130,7 @@ void run(Layer& l, Kernel kernel) {
   const KernelTable& table = table_of(l.x.device());
   if (!l.total) return;
   Launch launch = launch_on(l.x.device());
-  const Array scratch = workspace_of(table, l.view, l.gates, false, launch);
+  const Array scratch = scratch_for(launch, table.rnn_workspace(l.view, l.gates, false));
   raise_unless_ok(l.op, kernel(launch, l.view));
 }
 
@@ -180,7 +171,7 @@ Gradients run_backward(Layer& l, BackwardKernel kernel, const MaybeArray& dy, co
   b.dc0 = g.dc0.data();
   const KernelTable& table = table_of(l.x.device());
   Launch launch = launch_on(l.x.device());
-  const Array scratch = workspace_of(table, l.view, l.gates, true, launch);
+  const Array scratch = scratch_for(launch, table.rnn_workspace(l.view, l.gates, true));
   raise_unless_ok(l.op, kernel(launch, b));
   return g;
 }

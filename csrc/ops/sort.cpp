@@ -17,13 +17,6 @@ Array back(const Array& rows, int at, int ndim) {
   return at == ndim - 1 ? rows : transpose(rows, at, -1);
 }
 
-Launch with_workspace(const Array& x, size_t bytes, Array& scratch) {
-  Launch launch = launch_on(x.device());
-  scratch = empty({static_cast<int64_t>(bytes)}, DType::u8);
-  launch.workspace = scratch.data();
-  return launch;
-}
-
 }  // namespace
 
 std::tuple<Array, Array> sort(const Array& x, int64_t dim, bool descending) {
@@ -34,8 +27,8 @@ std::tuple<Array, Array> sort(const Array& x, int64_t dim, bool descending) {
     const KernelTable& table = table_of(x.device());
     if (!table.sort) missing_kernel("sort", x.dtype);
     const Sort view{rows_of(rows), values.data(), indices.as<int64_t>(), descending};
-    Array scratch;
-    const Launch launch = with_workspace(x, table.sort_workspace(view, context().threads), scratch);
+    Launch launch = launch_on(x.device());
+    const Array scratch = scratch_for(launch, table.sort_workspace(view, launch.threads));
     raise_unless_ok("sort", table.sort(launch, view));
   }
   return {back(values, at, x.ndim()), back(indices, at, x.ndim())};
@@ -53,8 +46,8 @@ std::tuple<Array, Array> topk(const Array& x, int64_t k, int64_t dim, bool large
     const KernelTable& table = table_of(x.device());
     if (!table.topk) missing_kernel("topk", x.dtype);
     const TopK view{rows_of(rows), values.data(), indices.as<int64_t>(), k, largest};
-    Array scratch;
-    const Launch launch = with_workspace(x, table.topk_workspace(view, context().threads), scratch);
+    Launch launch = launch_on(x.device());
+    const Array scratch = scratch_for(launch, table.topk_workspace(view, launch.threads));
     raise_unless_ok("topk", table.topk(launch, view));
   }
   return {back(values, at, x.ndim()), back(indices, at, x.ndim())};

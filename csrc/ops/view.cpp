@@ -225,9 +225,9 @@ Array index(const Array& x, const std::vector<IndexEntry>& key) {
 }
 
 Array index_scatter(const Array& dy, const Dims& shape, const std::vector<IndexEntry>& key) {
-  Array out = full(shape, Operand{Operand::integer, nullptr, {}}, dy.dtype);
+  Array out = zeros(shape, dy.dtype);
   Array seen = index(out, key);
-  copy_(seen, Operand{Operand::tensor, &dy, {}});
+  copy_(seen, operand(dy));
   return out;
 }
 
@@ -237,7 +237,7 @@ namespace {
 Array laid_out_like(const Array& x, const Dims& strides) {
   if (x.strides == strides) return x;
   Array out = empty_strided(x.shape, strides, x.dtype);
-  copy_(out, Operand{Operand::tensor, &x, {}});
+  copy_(out, operand(x));
   return out;
 }
 Array seen_through(const Array& base, const Window& w) { return as_strided(base, w.shape, w.strides, base.offset + w.offset); }
@@ -256,13 +256,13 @@ Array window_scatter(const Array& x, const Window& w) {
   Array value = sum_to(x, distinct);
   Array seen = as_strided(base, distinct, strides, base.offset + w.offset);
   check(!has_overlap(seen), ErrorKind::runtime, "the gradient of a view whose elements overlap partly is not defined");
-  copy_(seen, Operand{Operand::tensor, &value, {}});
+  copy_(seen, operand(value));
   return base;
 }
 
 Array window_zero(const Array& x, const Window& w) {
   Array base = empty_strided(w.base_shape, w.base_strides, x.dtype);
-  copy_(base, Operand{Operand::tensor, &x, {}});
+  copy_(base, operand(x));
   Array seen = seen_through(base, w);
   copy_(seen, Operand{Operand::integer, nullptr, {}});
   return base;

@@ -27,6 +27,7 @@ class dtype:
 
     @property
     def is_complex(self) -> builtins.bool:
+        """Is it a complex dtype? Always False: there are none."""
         return False
 
 

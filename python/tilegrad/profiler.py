@@ -1,5 +1,7 @@
 """tg.profile(): which ops ran, how often, for how long, and how much memory they touched, forward and backward.
 
+::
+
     with tg.profile() as prof:
         loss = model(x).sum()
         loss.backward()
@@ -73,6 +75,7 @@ class _Averages(list):
         self._owner = owner
 
     def table(self, sort_by: str = "self_time", row_limit: int = 100) -> str:
+        """The rows as text; see `profile.table`."""
         return self._owner.table(sort_by, row_limit)
 
 
@@ -125,7 +128,9 @@ class profile:
         engine._Run.run = self._run  # type: ignore[method-assign]
         profile._open = None
 
-    start = __enter__
+    def start(self) -> None:
+        """Begins to record; `with` does it too."""
+        self.__enter__()
 
     def stop(self) -> None:
         """Ends recording; `with` does it too."""

@@ -101,15 +101,18 @@ def set_rng_state(state: Tensor) -> None:
 
 
 def fill_uniform(x: Tensor, low: float, high: float, generator: Generator | None) -> Tensor:
+    """Writes uniform numbers in [low, high) over x, from the generator (None: the default one); returns x."""
     _core.uniform_(x, low, high, *(generator or default_generator).reserve(x.numel()))
     return x
 
 
 def fill_normal(x: Tensor, mean: float, std: float, generator: Generator | None) -> Tensor:
+    """Writes normal numbers over x; returns x."""
     _core.normal_(x, mean, std, *(generator or default_generator).reserve(x.numel()))
     return x
 
 
 def fill_integers(x: Tensor, low: int, high: int, generator: Generator | None) -> Tensor:
+    """Writes integers in [low, high) over x, as values of its dtype; returns x."""
     _core.randint_(x, low, high, *(generator or default_generator).reserve(x.numel()))
     return x

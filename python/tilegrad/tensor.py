@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, dtypes
+from ._further_methods import install as install_further
 from ._methods import install
 from .autograd import engine, hooks
 from .device import CPU, device, require_cpu
@@ -20,6 +21,7 @@ class Size(tuple):
     __slots__ = ()
 
     def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
         n = 1
         for size in self:
             n *= size
@@ -63,6 +65,7 @@ class Tensor(_core.TensorBase):
 
     @property
     def retains_grad(self) -> bool:
+        """Does this tensor keep its gradient although it is not a leaf (see `retain_grad`)?"""
         node = self.grad_fn
         return node is not None and node.hooks is not None and f"retain_grad {id(self)}" in node.hooks.get(self.output_nr, {})
 
@@ -97,17 +100,20 @@ class Tensor(_core.TensorBase):
         return self._offset
 
     def is_floating_point(self) -> bool:
+        """Is the dtype float16, bfloat16, float32 or float64?"""
         return self.dtype.is_floating_point
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements together."""
         return self.numel() * self.dtype.itemsize
 
     @property
     def device(self) -> device:
+        """The device the elements are on."""
         return CPU
 
-    is_cuda = property(lambda self: False)
+    is_cuda = property(lambda self: False, doc="Are the elements on a GPU? Always False in this build.")
     T = property(lambda self: self.permute(*reversed(range(self.ndim))) if self.ndim else self, doc="Dims in reverse order.")
     mT = property(lambda self: self.transpose(-1, -2), doc="Matrices transposed.")
 
@@ -227,9 +233,11 @@ class Tensor(_core.TensorBase):
         return self.to(dtype if isinstance(dtype, dtypes.dtype) else getattr(dtype, "dtype", dtype))
 
     def type_as(self, other: Tensor) -> Tensor:
+        """In other's dtype; itself if it has that already."""
         return self.to(other.dtype)
 
     def cpu(self) -> Tensor:
+        """Itself: it is on the CPU."""
         return self
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
@@ -238,22 +246,28 @@ class Tensor(_core.TensorBase):
         return self
 
     def pin_memory(self) -> Tensor:
+        """Itself: page-locked memory matters to GPUs only."""
         return self
 
     # --- creation in the likeness of this tensor
     def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+        """A new tensor with a copy of data, in this tensor's dtype unless another is given."""
         return creation.tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
     def new_zeros(self, *size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
+        """Zeros of the given shape in this tensor's dtype."""
         return creation.zeros(*size, dtype=dtype or self.dtype, **kwargs)
 
     def new_ones(self, *size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
+        """Ones of the given shape in this tensor's dtype."""
         return creation.ones(*size, dtype=dtype or self.dtype, **kwargs)
 
     def new_empty(self, *size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
+        """A tensor of the given shape in this tensor's dtype; its elements are open."""
         return creation.empty(*size, dtype=dtype or self.dtype, **kwargs)
 
     def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
+        """One value in the given shape, in this tensor's dtype."""
         return creation.full(size, fill_value, dtype=dtype or self.dtype, **kwargs)
 
     def new(self, *size: Any) -> Tensor:
@@ -274,12 +288,15 @@ class Tensor(_core.TensorBase):
         return shape.view(self, *size)
 
     def view_as(self, other: Tensor) -> Tensor:
+        """The same memory in other's shape; see `view`."""
         return shape.view_op(self, other.shape)
 
     def reshape_as(self, other: Tensor) -> Tensor:
+        """In other's shape; a view where that is possible."""
         return shape.reshape_op(self, other.shape)
 
     def expand_as(self, other: Tensor) -> Tensor:
+        """Broadcast to other's shape: a view with stride 0 where a size of 1 was stretched."""
         return shape.expand_op(self, other.shape)
 
     def contiguous(self, memory_format: Any = None) -> Tensor:
@@ -353,6 +370,7 @@ class Tensor(_core.TensorBase):
         return self
 
     def apply_(self, function: Any) -> Tensor:
+        """Raises RuntimeError: a Python function per element is not supported."""
         raise RuntimeError("apply_: not supported; use tensor ops, or NumPy on tensor.numpy()")
 
     def masked_fill(self, mask: Tensor, value: Any) -> Tensor:
@@ -360,15 +378,19 @@ class Tensor(_core.TensorBase):
         return elementwise.masked_fill(self, mask, value)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Another name of `clamp`."""
         return elementwise.clamp(self, min, max)
 
     def clamp_min(self, min: Any) -> Tensor:
+        """max(x, min), elementwise; min is a number or a tensor that broadcasts."""
         return elementwise.clamp(self, min=min)
 
     def clamp_max(self, max: Any) -> Tensor:
+        """min(x, max), elementwise; max is a number or a tensor that broadcasts."""
         return elementwise.clamp(self, max=max)
 
     def clip_(self, min: Any = None, max: Any = None) -> Tensor:
+        """Another name of `clamp_`."""
         return elementwise.clamp_(self, min, max)
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
@@ -428,6 +450,7 @@ def _rebuild(cls: type, array: np.ndarray, dtype: dtypes.dtype, requires_grad: b
 
 
 install(Tensor)
+install_further(Tensor)
 _core.set_tensor_class(Tensor)
 
 

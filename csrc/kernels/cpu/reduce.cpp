@@ -8,6 +8,7 @@
 //                                                                    [ x x x x ]  one vector lane per column
 //                                                                out [ o o o o ]
 //
+// Short rows are reduced many to a call, each by itself: the call would take longer than the row.
 // Anything that is not contiguous along that dim, and the 16-bit floats, pass through a buffer in the L1 cache first.
 //
 // Cost: one read of the input; one operation per element. Memory is the limit.
@@ -31,13 +32,14 @@
 
 namespace tg::TG_ISA {
 
-static constexpr int64_t row_segment = 65536;     // elements of a row that one call reduces
-static constexpr int64_t column_rows = 512;       // rows that one call reduces, ...
-static constexpr int64_t column_block = 256;      // ... this many columns wide: a few cache lines of each row
-static constexpr int64_t buffer_elements = 4096;  // 16 KB of float32
-static constexpr int64_t short_row = 32;          // below this a call per row costs more than transposing
-static constexpr int64_t piece_elements = 16384;  // the least that is worth a thread
-static constexpr int64_t max_pieces = 32;         // of one output; their accumulators are on the stack
+static constexpr int64_t row_segment = 65536;          // elements of a row that one call reduces
+static constexpr int64_t column_rows = 512;            // rows that one call reduces, ...
+static constexpr int64_t column_block = 256;           // ... this many columns wide: a few cache lines of each row
+static constexpr int64_t buffer_elements = 4096;       // 16 KB of float32
+static constexpr int64_t short_row = 16;               // below this adding up lanes costs more than transposing, ...
+static constexpr int64_t short_row_of_positions = 32;  // ... and below this looking for the place of an extreme does
+static constexpr int64_t piece_elements = 16384;       // the least that is worth a thread
+static constexpr int64_t max_pieces = 32;              // of one output; their accumulators are on the stack
 
 struct Dim { int64_t size, in, out; };  // strides of the input and of the output
 
@@ -49,8 +51,9 @@ struct Plan {
   Dim kept[max_dims], reduced[max_dims];
   int kept_ndim = 0, reduced_ndim = 0;
   bool columns, buffered;
-  int64_t outputs = 1;              // rows: of the kept dims; columns: of all kept dims but the last
-  int64_t width = 1, blocks = 1;    // columns: the last kept dim and how many column blocks it has
+  int64_t outputs = 1;              // of all kept dims but the last
+  int64_t width = 1, blocks = 1;    // the last kept dim, and how many blocks it has of ...
+  int64_t block = 1;                // ... outputs that are reduced together
   int64_t length = 1, segment = 1;  // the last reduced dim, and how much of it one call takes
   int64_t segments_per_run, segments, segments_per_piece, pieces;
 };
@@ -102,21 +105,19 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, bool keeps_
   const Dim* last_kept = p.kept_ndim > 0 ? &p.kept[p.kept_ndim - 1] : nullptr;
   const Dim last_reduced = p.reduced_ndim > 0 ? p.reduced[p.reduced_ndim - 1] : Dim{1, 1, 0};
   // Very short rows are read as columns too: turned over in the buffer, a vector works on as many rows as it has lanes.
-  const bool short_rows = last_reduced.size < short_row && last_kept && last_kept->size >= 8;
+  const int64_t short_size = keeps_order ? short_row_of_positions : short_row;
+  const bool short_rows = last_reduced.size < short_size && last_kept && last_kept->size >= 8;
   p.columns = last_kept && last_kept->size > 1 && last_reduced.size > 0 &&
               (short_rows || magnitude(last_kept->in) < magnitude(last_reduced.in));
   const int64_t inner_stride = p.columns ? last_kept->in : last_reduced.in;
   p.buffered = inner_stride != 1 || compute_type(p.in_dtype) != p.in_dtype;
 
-  for (int d = 0; d < p.kept_ndim - (p.columns ? 1 : 0); ++d) p.outputs *= p.kept[d].size;
-  if (p.columns) {
-    p.width = last_kept->size;
-    p.blocks = (p.width + column_block - 1) / column_block;
-  }
+  for (int d = 0; d < p.kept_ndim - 1; ++d) p.outputs *= p.kept[d].size;
+  if (last_kept) p.width = last_kept->size;
   int64_t runs = 1;
   for (int d = 0; d < p.reduced_ndim - 1; ++d) runs *= p.reduced[d].size;
   p.length = last_reduced.size;
-  const int64_t block_width = p.width < column_block ? p.width : column_block;
+  const int64_t block_width = !p.columns ? 1 : p.width < column_block ? p.width : column_block;
   const int64_t buffered_rows = buffer_elements / block_width;
   if (!p.columns) p.segment = p.buffered ? buffer_elements : row_segment;
   else p.segment = p.buffered && buffered_rows < column_rows ? buffered_rows : column_rows;
@@ -126,6 +127,17 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, bool keeps_
   const int64_t least = piece_elements / (p.segment * block_width) + 1, even = (p.segments + max_pieces - 1) / max_pieces;
   p.segments_per_piece = least > even ? least : even;
   p.pieces = (p.segments + p.segments_per_piece - 1) / p.segments_per_piece;
+
+  if (p.columns) {
+    p.block = column_block;
+  } else {  // as many rows as are worth a thread, and as the buffer holds
+    const int64_t elements = p.segments * p.segment, rows = elements > 0 ? piece_elements / elements : 1;
+    const int64_t held = p.buffered && p.segment > 0 ? buffer_elements / p.segment : column_block;
+    p.block = rows < held ? rows : held;
+    if (p.block > column_block) p.block = column_block;
+    if (p.block < 1) p.block = 1;
+  }
+  p.blocks = (p.width + p.block - 1) / p.block;
   return p;
 }
 
@@ -159,12 +171,11 @@ static void fill_buffer(const Plan& p, char* buffer, const char* x, int64_t line
   }
 }
 
-// acc[0..cols) gathers piece `piece` of the elements that belong to it. `base` is the input offset of its first column; a
-// row reduction has one column.
-static void reduce_piece(const Plan& p, int64_t base, int64_t cols, int64_t piece, char* acc) {
+// acc[0..count) gathers piece `piece` of the elements that belong to it. `base` is the input offset of the first output.
+static void reduce_piece(const Plan& p, int64_t base, int64_t count, int64_t piece, char* acc) {
   const Reducer& reducer = *p.reducer;
   const int64_t stride = p.reduced_ndim > 0 ? p.reduced[p.reduced_ndim - 1].in : 1;  // along the last reduced dim
-  const int64_t col_stride = p.columns ? p.kept[p.kept_ndim - 1].in : 1;
+  const int64_t kept_stride = p.kept_ndim > 0 ? p.kept[p.kept_ndim - 1].in : 0;
   alignas(64) char buffer[buffer_elements * 8];
   const int64_t end = (piece + 1) * p.segments_per_piece;
   for (int64_t s = piece * p.segments_per_piece; s < (end < p.segments ? end : p.segments); ++s) {
@@ -175,11 +186,11 @@ static void reduce_piece(const Plan& p, int64_t base, int64_t cols, int64_t piec
     const char* x = p.in + offset * size_of(p.in_dtype);
     const int64_t first = run * p.length + start;
     if (p.columns) {
-      if (p.buffered) fill_buffer(p, buffer, x, stride, col_stride, n, cols);
-      reducer.columns(acc, p.buffered ? buffer : x, p.buffered ? cols : stride, n, cols, first);
+      if (p.buffered) fill_buffer(p, buffer, x, stride, kept_stride, n, count);
+      reducer.columns(acc, p.buffered ? buffer : x, p.buffered ? count : stride, n, count, first);
     } else {
-      if (p.buffered) fill_buffer(p, buffer, x, 0, stride, 1, n);
-      reducer.row(acc, p.buffered ? buffer : x, n, first);
+      if (p.buffered) fill_buffer(p, buffer, x, kept_stride, stride, count, n);
+      reducer.rows(acc, p.buffered ? buffer : x, p.buffered ? n : kept_stride, count, n, first);
     }
   }
 }
@@ -195,35 +206,35 @@ static void store_results(const Plan& p, char* out, int64_t stride, const char* 
   move_tile({out, 0, stride}, {narrowed ? halves : results, 0, 1}, element, 1, cols);
 }
 
-// One output, or one block of columns of it: item = output * blocks + block.
+// One block of outputs: item = output * blocks + block.
 struct Item {
-  int64_t in, cols;
+  int64_t in, count;
   char* out;
   int64_t out_stride;
 };
 static Item item_of(const Plan& p, int64_t item) {
-  const Offsets at = offsets_of(p.kept, p.kept_ndim - (p.columns ? 1 : 0), p.columns ? item / p.blocks : item);
-  if (!p.columns) return {at.in, 1, p.out + at.out * size_of(p.out_dtype), 1};
+  if (p.kept_ndim == 0) return {0, 1, p.out, 1};
+  const Offsets at = offsets_of(p.kept, p.kept_ndim - 1, item / p.blocks);
   const Dim& last = p.kept[p.kept_ndim - 1];
-  const int64_t c0 = item % p.blocks * column_block;
-  const int64_t cols = c0 + column_block < p.width ? column_block : p.width - c0;
-  return {at.in + c0 * last.in, cols, p.out + (at.out + c0 * last.out) * size_of(p.out_dtype), last.out};
+  const int64_t begin = item % p.blocks * p.block;
+  const int64_t count = begin + p.block < p.width ? p.block : p.width - begin;
+  return {at.in + begin * last.in, count, p.out + (at.out + begin * last.out) * size_of(p.out_dtype), last.out};
 }
 
 static void reduce_item(const Plan& p, int64_t number) {
   alignas(64) char acc[column_block * max_accumulator_bytes], part[column_block * max_accumulator_bytes];
   const Item item = item_of(p, number);
-  p.reducer->start(acc, item.cols);
+  p.reducer->start(acc, item.count);
   if (p.pieces == 1) {
-    reduce_piece(p, item.in, item.cols, 0, acc);
+    reduce_piece(p, item.in, item.count, 0, acc);
   } else {
     for (int64_t piece = 0; piece < p.pieces; ++piece) {
-      p.reducer->start(part, item.cols);
-      reduce_piece(p, item.in, item.cols, piece, part);
-      p.reducer->merge(acc, part, item.cols);
+      p.reducer->start(part, item.count);
+      reduce_piece(p, item.in, item.count, piece, part);
+      p.reducer->merge(acc, part, item.count);
     }
   }
-  store_results(p, item.out, item.out_stride, acc, item.cols);
+  store_results(p, item.out, item.out_stride, acc, item.count);
 }
 
 // The same, the pieces in parallel: merged in the same order, so the bits are the same.
@@ -232,13 +243,13 @@ static void reduce_item_in_parallel(const Launch& launch, const Plan& p, int64_t
   const Item item = item_of(p, number);
   parallel_for(launch, p.pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) {
-      p.reducer->start(parts[piece], item.cols);
-      reduce_piece(p, item.in, item.cols, piece, parts[piece]);
+      p.reducer->start(parts[piece], item.count);
+      reduce_piece(p, item.in, item.count, piece, parts[piece]);
     }
   });
-  p.reducer->start(acc, item.cols);
-  for (int64_t piece = 0; piece < p.pieces; ++piece) p.reducer->merge(acc, parts[piece], item.cols);
-  store_results(p, item.out, item.out_stride, acc, item.cols);
+  p.reducer->start(acc, item.count);
+  for (int64_t piece = 0; piece < p.pieces; ++piece) p.reducer->merge(acc, parts[piece], item.count);
+  store_results(p, item.out, item.out_stride, acc, item.count);
 }
 
 static Status reduce(const Launch& launch, const Reduction& view, const Reducer* reducer, bool keeps_order) {
@@ -249,7 +260,7 @@ static Status reduce(const Launch& launch, const Reduction& view, const Reducer*
     for (int64_t item = 0; item < items; ++item) reduce_item_in_parallel(launch, p, item);
     return {};
   }
-  const int64_t work = p.segments * p.segment * (p.columns && p.width > column_block ? column_block : p.width);
+  const int64_t work = p.segments * p.segment * (p.width < p.block ? p.width : p.block);
   parallel_for(launch, items, work < piece_elements ? piece_elements / (work + 1) + 1 : 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) reduce_item(p, item);
   });

@@ -20,8 +20,8 @@ inline constexpr int max_accumulator_bytes = 16;
 struct Reducer {
   // acc[j] = the value of an empty reduction, for j < n.
   void (*start)(void* acc, int64_t n);
-  // acc[0] takes x[0..n), which are elements first, first + 1, ... of the reduction.
-  void (*row)(void* acc, const void* x, int64_t n, int64_t first);
+  // acc[i] takes row i of (rows, n), whose elements are elements first, first + 1, ... of each reduction.
+  void (*rows)(void* acc, const void* x, int64_t stride, int64_t rows, int64_t n, int64_t first);
   // acc[j] takes column j of (rows, cols), whose rows are elements first, first + 1, ... of each reduction.
   void (*columns)(void* acc, const void* x, int64_t stride, int64_t rows, int64_t cols, int64_t first);
   // acc[j] takes other[j], which gathered later elements.
@@ -92,6 +92,13 @@ template <class F, class T> static T fold(const T* x, int64_t n) {
   } else {
     using V = Vec<T>;
     const V identity(F::template identity<T>);
+    if (n < 4 * V::width) {  // the same tree without its empty branches: a short row is mostly overhead
+      V chain = identity;
+      int64_t i = 0;
+      for (; i + V::width <= n; i += V::width) chain = F::combine(chain, V::load(x + i));
+      if (i < n) chain = F::combine(chain, V::load(x + i, n - i, F::template identity<T>));
+      return F::across(chain);
+    }
     V total[4] = {identity, identity, identity, identity};
     for (int64_t begin = 0; begin < n; begin += 1024) {  // short chains, then a chain of their results
       const int64_t end = begin + 1024 < n ? begin + 1024 : n;
@@ -236,8 +243,8 @@ template <class R> struct Erased {
   static void start(void* acc, int64_t n) {
     for (int64_t j = 0; j < n; ++j) static_cast<Acc*>(acc)[j] = R::identity;
   }
-  static void row(void* acc, const void* x, int64_t n, int64_t first) {
-    R::row(*static_cast<Acc*>(acc), static_cast<const T*>(x), n, first);
+  static void rows(void* acc, const void* x, int64_t stride, int64_t rows, int64_t n, int64_t first) {
+    for (int64_t i = 0; i < rows; ++i) R::row(static_cast<Acc*>(acc)[i], static_cast<const T*>(x) + i * stride, n, first);
   }
   static void columns(void* acc, const void* x, int64_t stride, int64_t rows, int64_t cols, int64_t first) {
     R::columns(static_cast<Acc*>(acc), static_cast<const T*>(x), stride, rows, cols, first);
@@ -249,7 +256,7 @@ template <class R> struct Erased {
     auto* answers = static_cast<decltype(R::answer(Acc{}))*>(out);
     for (int64_t j = 0; j < n; ++j) answers[j] = R::answer(static_cast<const Acc*>(acc)[j]);
   }
-  static constexpr Reducer table = {start, row, columns, merge, finish};
+  static constexpr Reducer table = {start, rows, columns, merge, finish};
 };
 
 template <ReduceOp op, class T> static constexpr const Reducer* reducer_of() {

@@ -129,6 +129,7 @@ class set_detect_anomaly(detect_anomaly):
 
 
 def is_anomaly_enabled() -> bool:
+    """Is anomaly mode on (see `detect_anomaly`)?"""
     return enabled
 
 

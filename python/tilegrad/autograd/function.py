@@ -66,10 +66,12 @@ class Function:
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
+        """Computes the outputs: a tensor or a tuple. What backward needs is kept with ``ctx.save_for_backward``."""
         raise NotImplementedError("a Function needs a static forward(ctx, *args)")
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        """Turns the gradients of the outputs into those of the inputs, one for each argument of forward (None: no gradient)."""
         raise NotImplementedError("a Function that is differentiated needs a static backward(ctx, *grads)")
 
     @classmethod

@@ -62,6 +62,8 @@ class _GreaterThanEq(Constraint):
 
 
 class _Interval(Constraint):
+    """lower <= x <= upper."""
+
     def __init__(self, lower: Any, upper: Any) -> None:
         super().__init__(f"Interval(lower_bound={_number(lower)}, upper_bound={_number(upper)})")
         self.lower, self.upper = lower, upper
@@ -71,6 +73,8 @@ class _Interval(Constraint):
 
 
 class _IntegerInterval(Constraint):
+    """Whole numbers from lower to upper."""
+
     is_discrete = True
 
     def __init__(self, lower: int, upper: Any) -> None:

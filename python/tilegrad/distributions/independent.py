@@ -30,7 +30,7 @@ class Independent(Distribution):
         kept = len(batch) - reinterpreted_batch_ndims
         super().__init__(batch[:kept], (*batch[kept:], *base_distribution.event_shape), validate_args=validate_args)
 
-    has_rsample = property(lambda self: self.base_dist.has_rsample)
+    has_rsample = property(lambda self: self.base_dist.has_rsample, doc="Has the base distribution a reparametrised sample?")
 
     @property
     def support(self) -> Any:

@@ -65,31 +65,7 @@ __all__ = [
     "sort",
     "statistics",
 ]
-_FAMILIES = (
-    conv,
-    elementwise,
-    reduce,
-    shape,
-    index,
-    matmul,
-    softmax,
-    loss,
-    pointwise_loss,
-    ctc,
-    norm,
-    creation,
-    attention,
-    embedding,
-    pad,
-    pool,
-    fold,
-    grid_sample,
-    rnn,
-    products,
-    statistics,
-    indexing,
-    linalg,
-)
+_FAMILIES = tuple(globals()[name] for name in __all__)
 
 
 def __getattr__(name):

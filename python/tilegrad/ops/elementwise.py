@@ -293,9 +293,14 @@ def _masked_fill_kernel(x, mask, value):
 masked_fill = op(_masked_fill_kernel, name="masked_fill").backward(
     x=lambda dy, mask: where(mask, 0.0, dy), value=lambda dy, mask: where(mask, dy, 0.0)
 )
-masked_fill_ = masked_fill.in_place(
-    lambda x, mask, value: _core.copy_(x, _masked_fill_kernel(x, mask, value)), name="masked_fill_"
-)
+
+
+def _masked_fill_in_place(x, mask, value):
+    """In place: value where the mask holds."""
+    return _core.copy_(x, _masked_fill_kernel(x, mask, value))
+
+
+masked_fill_ = masked_fill.in_place(_masked_fill_in_place, name="masked_fill_")
 
 # --- conversion and copies
 cast = op(_core.cast).backward(x=lambda dy: dy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import _core
 from ..autograd.op import op
 from .elementwise import gelu as gelu_
@@ -17,17 +19,23 @@ def _matmul_dx(dy, x, y):
     return matmul(dy, transpose(y, -1, -2))
 
 
+def _as_rows(x):
+    """(..., n) to (rows, n). reshape(-1, n) cannot tell how many rows there are where n is 0."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def _matmul_dy(dy, x, y):
     if x.ndim == 1:
         return unsqueeze(x, -1) * unsqueeze(dy, -2) if y.ndim > 1 else dy * x
     if y.ndim == 1:  # sum over all rows of x: (K, rows) @ (rows,)
-        return matmul(transpose(x.reshape(-1, x.shape[-1]), 0, 1), dy.reshape(-1))
+        return matmul(transpose(_as_rows(x), 0, 1), dy.reshape(-1))
     if y.ndim == 2 and x.ndim > 2:  # one matrix for a stack of rows
-        return matmul(transpose(x.reshape(-1, x.shape[-1]), 0, 1), dy.reshape(-1, dy.shape[-1]))
+        return matmul(transpose(_as_rows(x), 0, 1), _as_rows(dy))
     return matmul(transpose(x, -1, -2), dy)
 
 
 matmul = op(_core.matmul).backward(x=_matmul_dx, y=_matmul_dy)
+matmul.set_autocast(2)
 _core.set_operator("matmul", matmul)
 
 
@@ -75,9 +83,9 @@ def addmm(bias, x, y, *, beta=1, alpha=1):
 # --- linear: activation(x @ weight.T + bias) in one pass over the output
 def _linear_gradients(dy, x, weight, needs):
     """dy (..., out) to (dx, dweight, dbias); rows of a stack are flattened."""
-    rows = dy.reshape(-1, dy.shape[-1])
+    rows = _as_rows(dy)
     dx = matmul(dy, weight) if needs[0] else None
-    dw = matmul(transpose(rows, 0, 1), x.reshape(-1, x.shape[-1])) if needs[1] else None
+    dw = matmul(transpose(rows, 0, 1), _as_rows(x)) if needs[1] else None
     db = rows.sum(0) if needs[2] else None
     return dx, dw, db, None
 
@@ -105,6 +113,9 @@ def _(dy, x, weight, activation, out1, dy1, needs):
         inner = dy1 if inner is None else inner + dy1
     return _linear_gradients(inner, x, weight, needs)
 
+
+for _op in (linear_plain, linear_from_output, linear_gelu):
+    _op.set_autocast(3)
 
 _COMPOSITE = {
     "none": lambda y: y,

@@ -26,6 +26,7 @@ pointwise_loss_op = op(_core.pointwise_loss).backward(
     y=lambda dy, x, y, kind, parameter, reduction: _spread(dy, x, reduction) * target_slope(KINDS[kind], x, y, parameter),
 )
 pointwise_loss_backward = op(_core.pointwise_loss_backward)
+pointwise_loss_op.set_autocast(-2)
 
 
 def limited_log(x):
@@ -89,7 +90,7 @@ def target_slope(kind, x, y, parameter):
 
 def _spread(dy, x, reduction):
     """The gradient of every element's loss."""
-    return dy * (1.0 / x.numel()) if REDUCTIONS[reduction] == "mean" else dy
+    return dy * (1.0 / max(x.numel(), 1)) if REDUCTIONS[reduction] == "mean" else dy
 
 
 @pointwise_loss_op.composite

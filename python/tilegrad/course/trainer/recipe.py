@@ -141,18 +141,22 @@ class Check:
 
     @classmethod
     def at_least(cls, name: str, value: float, low: float, rows: str = "") -> Check:
+        """Holds if value >= low."""
         return cls(name, float(value), f">= {low:g}", bool(value >= low), rows)
 
     @classmethod
     def at_most(cls, name: str, value: float, high: float, rows: str = "") -> Check:
+        """Holds if value <= high."""
         return cls(name, float(value), f"<= {high:g}", bool(value <= high), rows)
 
     @classmethod
     def within(cls, name: str, value: float, target: float, distance: float, rows: str = "") -> Check:
+        """Holds if value is at most distance away from target."""
         return cls(name, float(value), f"{target:g} +- {distance:g}", bool(abs(value - target) <= distance), rows)
 
     @classmethod
     def equal(cls, name: str, value: float, target: float, rows: str = "") -> Check:
+        """Holds if value is exactly target."""
         return cls(name, float(value), f"exactly {target:g}", bool(value == target), rows)
 
     @classmethod
@@ -272,6 +276,7 @@ class Recipe:
         return {"objects": state, "remember": {name: getattr(self, name) for name in self.remember}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave. Raises RecipeError if it is that of another recipe."""
         objects = self._stateful()
         missing = sorted(set(objects) ^ set(state["objects"]))
         if missing:

@@ -13,6 +13,7 @@ from typing import Any
 import tilegrad as tg
 
 from ...ops import rnn as ops
+from ...ops.arguments import need_tensor
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -165,6 +166,8 @@ class RNNBase(Module):
             states = tuple(hx)
         else:
             states = (hx,)
+        for state in states:
+            need_tensor(self.mode, "hx", state)
         if packed:
             return states
         wanted = 3 if batched else 2
@@ -260,7 +263,7 @@ class RNN(RNNBase):
 
     Args:
         input_size, hidden_size: features of x and of h. num_layers: layers on top of each other.
-        nonlinearity: 'tanh' or 'relu'. bias: False leaves the biases out. batch_first: x and y are (B, T, *).
+        nonlinearity: 'tanh' or 'relu'. bias: False leaves the biases out. batch_first: x and y are (B, T, ...).
         dropout: applied to the output of every layer but the last. bidirectional: a second set of weights runs backwards; the
             outputs are put side by side.
 
