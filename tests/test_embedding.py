@@ -198,3 +198,11 @@ def test_gradient_has_the_same_bits_for_any_number_of_threads():
         tg.set_num_threads(before)
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("rows", [0, 2**40, 2**62])
+def test_a_table_without_columns(rows):
+    weight = tg.ones(rows, 0, requires_grad=True)
+    index = tg.tensor([0, 1]) if rows else tg.zeros(0, dtype=tg.int64)
+    F.embedding(index, weight).sum().backward()
+    assert weight.grad.shape == (rows, 0)
