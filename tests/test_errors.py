@@ -62,6 +62,61 @@ def test_error(case):
         call()
 
 
+F = tg.nn.functional
+ONE = tg.ones(2, 4, 6)
+NO_TENSOR = {
+    "conv1d": lambda x: F.conv1d(x, tg.ones(2, 4, 3)),
+    "conv1d weight": lambda x: F.conv1d(ONE, x),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, tg.ones(2, 4, 3, 3)),
+    "max_pool1d": lambda x: F.max_pool1d(x, 2),
+    "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(x, 2),
+    "max_unpool1d": lambda x: F.max_unpool1d(ONE, x, 2),
+    "unfold": lambda x: F.unfold(x, 2),
+    "fold": lambda x: F.fold(x, 2, 2),
+    "pixel_shuffle": lambda x: F.pixel_shuffle(x, 2),
+    "pad": lambda x: F.pad(x, (1, 1)),
+    "interpolate": lambda x: F.interpolate(x, 3),
+    "affine_grid": lambda x: F.affine_grid(x, (1, 1, 2, 2)),
+    "grid_sample": lambda x: F.grid_sample(x, tg.ones(1, 2, 2, 2)),
+    "scaled_dot_product_attention": lambda x: F.scaled_dot_product_attention(ONE, ONE, x),
+    "attn_mask": lambda x: F.scaled_dot_product_attention(ONE, ONE, ONE, "x" if x is None else x),
+    "batch_norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "batch_norm weight": lambda x: F.batch_norm(ONE, None, None, 3 if x is None else x, training=True),
+    "layer_norm": lambda x: F.layer_norm(x, (6,)),
+    "layer_norm bias": lambda x: F.layer_norm(ONE, (6,), None, 3 if x is None else x),
+    "embedding": lambda x: F.embedding(x, tg.ones(3, 2)),
+    "embedding weight": lambda x: F.embedding(tg.tensor([1]), x),
+    "binary_cross_entropy": lambda x: F.binary_cross_entropy(x, tg.ones(2)),
+    "nll_loss": lambda x: F.nll_loss(tg.ones(2, 3), x),
+    "gather": lambda x: tg.gather(ONE, 0, x),
+    "baddbmm": lambda x: tg.baddbmm(ONE, ONE, x),
+    "einsum": lambda x: tg.einsum("i,i", tg.ones(2), x),
+    "cumsum": lambda x: tg.cumsum(x, 0),
+}
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", [1.0]])
+@pytest.mark.parametrize("name", NO_TENSOR)
+def test_something_else_than_a_tensor(name, value):
+    with pytest.raises(TypeError, match=r"(?i)must be (a )?Tensor|expected a tensor"):
+        NO_TENSOR[name](value)
+
+
+def test_more_sections_than_can_be_kept():
+    with pytest.raises(RuntimeError, match="sections"):
+        tg.tensor_split(tg.ones(7), 2**40)
+    assert len(tg.tensor_split(tg.ones(2), 5)) == 5
+
+
+@pytest.mark.parametrize("heads, rows, error", [(0, 24, ValueError), (-2, 24, ValueError), (2, 25, RuntimeError)])
+def test_attention_heads_and_weights(heads, rows, error):
+    x = tg.ones(5, 2, 8)
+    with pytest.raises(error, match=f"num_heads must be positive|in_proj_weight of shape .*{rows}"):
+        F.multi_head_attention_forward(
+            x, x, x, 8, heads, tg.ones(rows, 8), tg.ones(24), None, None, False, 0.0, tg.ones(8, 8), tg.ones(8)
+        )
+
+
 def test_a_failed_assignment_changes_nothing():
     x = tg.zeros(3)
     with pytest.raises(IndexError):

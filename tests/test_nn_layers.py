@@ -341,3 +341,20 @@ def test_functional_call_differentiates_through_the_given_tensors():
     assert w.grad.item() == 4.0 and isinstance(net[0].weight, nn.Parameter) and net[0].weight.grad is None
     with pytest.raises(KeyError, match=r"Sequential has no parameter or buffer called '0.nope'"):
         nn.utils.functional_call(net, {"0.nope": w}, x)
+
+
+IN_PLACE = ["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "silu", "mish", "hardsigmoid", "hardswish", "hardtanh"]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_activation_in_place_may_overwrite_a_computed_tensor(name):
+    """After a layer, as in a network: the values and the gradient are those of the plain form."""
+    results = []
+    for inplace in (False, True):
+        x = (tg.arange(-6, 7).double() / 3).requires_grad_()
+        h = x * 1.7
+        y = getattr(F, name)(h, inplace=inplace)
+        assert (y is h) == inplace
+        (y * y).sum().backward()
+        results.append((y.detach(), x.grad))
+    assert all(tg.equal(plain, written) for plain, written in zip(*results, strict=True))

@@ -185,6 +185,13 @@ def test_local_response_norm(size):
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10)
 
 
+def test_local_response_norm_of_more_channels_than_there_are():
+    x = tg.randn(2, 3, 4)
+    huge = 2**40
+    expected = x / (x.square().sum(1, keepdim=True) * (huge / huge) + 1) ** 0.75
+    tg.testing.assert_close(F.local_response_norm(x, huge, alpha=float(huge)), expected)
+
+
 # --- threads -----------------------------------------------------------------------------------------------------------
 
 

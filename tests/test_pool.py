@@ -109,6 +109,18 @@ def test_adaptive_sizes_may_be_none_or_zero():
     np.testing.assert_allclose(F.adaptive_avg_pool2d(x, 1).numpy(), x.numpy().mean((2, 3), keepdims=True), rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [2**31 - 1, 2**40, 2**62])
+def test_a_result_that_does_not_fit_is_refused_at_once(size):
+    with pytest.raises(MemoryError):
+        F.adaptive_avg_pool1d(tg.ones(9000, 3, 9), size)
+    with pytest.raises(MemoryError):
+        F.adaptive_max_pool1d(tg.ones(9000, 3, 9), size, return_indices=True)
+    with pytest.raises(MemoryError):
+        F.interpolate(tg.ones(9000, 3, 9), size)
+    assert F.adaptive_max_pool1d(tg.ones(0, 3, 9), size).shape == (0, 3, size)
+    assert F.adaptive_avg_pool1d(tg.ones(0, 3, 9), size).shape == (0, 3, size)
+
+
 def test_lp_pool():
     x = RNG.uniform(0.1, 2, (2, 3, 6, 8))
     blocks = x.reshape(2, 3, 3, 2, 4, 2)

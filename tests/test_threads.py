@@ -261,3 +261,146 @@ def test_fork_workers_of_multiprocessing(run_python):
         with multiprocessing.get_context("fork").Pool(2) as pool:
             assert pool.map(work, range(4)) == [0.0, 45.0, 90.0, 135.0]
     """)
+
+
+# --- every family of kernels, forwards and backwards --------------------------------------------------------------------
+
+F = tg.nn.functional
+
+
+def floats(*shape, dtype=tg.float32, seed=0):
+    values = np.random.default_rng(seed).standard_normal(shape)
+    return tg.tensor(values, dtype=dtype).requires_grad_(dtype in (tg.float32, tg.float64))
+
+
+def ints(high, *shape):
+    return tg.tensor(np.random.default_rng(1).integers(0, high, shape))
+
+
+def recurrent(kind):
+    tg.manual_seed(0)
+    layer = getattr(tg.nn, kind)(48, 64, bidirectional=True)
+    return layer(floats(12, 20, 48))[0]
+
+
+def stepped(kind, **options):
+    """The parameters after two steps over many elements."""
+    w = tg.nn.Parameter(floats(300_007).detach())
+    optimizer = getattr(tg.optim, kind)([w], **options)
+    for seed in (1, 2):
+        w.grad = floats(300_007, seed=seed).detach()
+        optimizer.step()
+    return w.detach()
+
+
+def ctc():
+    return F.ctc_loss(floats(50, 16, 40).log_softmax(-1), ints(39, 16, 12) + 1, [50] * 16, [12] * 16, reduction="none")
+
+
+SPLIT = {
+    "conv1d": lambda: F.conv1d(floats(8, 16, 500), floats(32, 16, 5), floats(32), 2, 2),
+    "conv2d 3x3": lambda: F.conv2d(floats(4, 32, 30, 31), floats(48, 32, 3, 3), floats(48), 1, 1),
+    "conv2d 1x1": lambda: F.conv2d(floats(4, 32, 30, 31), floats(48, 32, 1, 1)),
+    "conv2d strided": lambda: F.conv2d(floats(4, 32, 31, 30), floats(48, 32, 5, 5), None, 2, 2, 2),
+    "conv2d one image": lambda: F.conv2d(floats(1, 64, 40, 40), floats(64, 64, 3, 3), None, 1, 1),
+    "conv2d deep": lambda: F.conv2d(floats(2, 256, 7, 7), floats(256, 256, 3, 3), None, 1, 1),
+    "conv2d first layer": lambda: F.conv2d(floats(4, 3, 64, 64), floats(32, 3, 7, 7), None, 2, 3),
+    "conv2d groups": lambda: F.conv2d(floats(4, 32, 30, 30), floats(64, 8, 3, 3), None, 1, 1, 1, 4),
+    "conv2d depthwise": lambda: F.conv2d(floats(4, 64, 30, 30), floats(64, 1, 3, 3), None, 1, 1, 1, 64),
+    "conv2d double": lambda: F.conv2d(*(floats(16, 16, n, n, dtype=tg.float64) for n in (20, 3)), None, 1, 1),
+    "conv3d": lambda: F.conv3d(floats(2, 8, 10, 12, 12), floats(16, 8, 3, 3, 3), None, 1, 1),
+    "conv_transpose2d": lambda: F.conv_transpose2d(floats(4, 32, 15, 15), floats(32, 24, 4, 4), None, 2, 1),
+    "max_pool2d": lambda: F.max_pool2d(floats(8, 32, 41, 40), 3, 2, 1),
+    "avg_pool2d": lambda: F.avg_pool2d(floats(8, 32, 41, 40), 3, 2, 1),
+    "adaptive_avg_pool2d": lambda: F.adaptive_avg_pool2d(floats(8, 32, 41, 40), 7),
+    "adaptive_max_pool2d": lambda: F.adaptive_max_pool2d(floats(8, 32, 41, 40), 7),
+    "avg_pool3d": lambda: F.avg_pool3d(floats(4, 8, 20, 21, 22), 3, 2, 1),
+    "max_unpool2d": lambda: F.max_unpool2d(*F.max_pool2d(floats(8, 32, 40, 40), 2, return_indices=True), 2),
+    "unfold": lambda: F.unfold(floats(8, 16, 40, 40), 3, 1, 1),
+    "fold": lambda: F.fold(floats(8, 144, 1600), (40, 40), 3, 1, 1),
+    "pad reflect": lambda: F.pad(floats(8, 16, 40, 40), (3, 2, 1, 4), "reflect"),
+    "pad circular": lambda: F.pad(floats(8, 16, 40, 40), (3, 2, 1, 4), "circular"),
+    "interpolate bilinear": lambda: F.interpolate(floats(8, 16, 40, 40), scale_factor=1.7, mode="bilinear"),
+    "interpolate bicubic": lambda: F.interpolate(floats(8, 16, 40, 40), (55, 23), mode="bicubic", antialias=True),
+    "interpolate trilinear": lambda: F.interpolate(floats(2, 8, 20, 20, 20), (31, 13, 25), mode="trilinear"),
+    "grid_sample": lambda: F.grid_sample(floats(8, 16, 40, 40), floats(8, 35, 36, 2), align_corners=False),
+    "grid_sample 3d": lambda: F.grid_sample(floats(2, 4, 12, 14, 13), floats(2, 15, 14, 13, 3), align_corners=True),
+    "attention": lambda: F.scaled_dot_product_attention(*(floats(4, 4, 150, 32, seed=i) for i in range(3)), is_causal=True),
+    "attention with a mask": lambda: F.scaled_dot_product_attention(
+        *(floats(4, 4, 150, 32, seed=i) for i in range(3)), attn_mask=floats(150, 150)),
+    "attention of long rows": lambda: F.scaled_dot_product_attention(*(floats(1, 1, 1100, 64, seed=i) for i in range(3))),
+    "batch_norm": lambda: F.batch_norm(floats(16, 32, 30, 30), None, None, floats(32), floats(32), True),
+    "batch_norm of rows": lambda: F.batch_norm(floats(5000, 64), None, None, floats(64), floats(64), True),
+    "layer_norm": lambda: F.layer_norm(floats(1500, 384), (384,), floats(384), floats(384)),
+    "rms_norm": lambda: F.rms_norm(floats(1500, 384), (384,), floats(384)),
+    "group_norm": lambda: F.group_norm(floats(16, 32, 30, 30), 8, floats(32), floats(32)),
+    "instance_norm": lambda: F.instance_norm(floats(16, 32, 30, 30)),
+    "embedding": lambda: F.embedding(ints(500, 5000), floats(500, 96)),
+    "embedding_bag": lambda: F.embedding_bag(ints(500, 5000, 4), floats(500, 96), mode="mean"),
+    "embedding_bag max": lambda: F.embedding_bag(ints(500, 5000, 4), floats(500, 96), mode="max"),
+    "ctc_loss": ctc,
+    "cross_entropy": lambda: F.cross_entropy(floats(2000, 300), ints(300, 2000), label_smoothing=0.1),
+    "cross_entropy of columns": lambda: F.cross_entropy(floats(8, 20, 50, 50), ints(20, 8, 50, 50)),
+    "cross_entropy soft": lambda: F.cross_entropy(floats(2000, 300), floats(2000, 300, seed=1).softmax(1)),
+    "mse_loss": lambda: F.mse_loss(floats(1000, 301), floats(1000, 301, seed=1)),
+    "binary_cross_entropy": lambda: F.binary_cross_entropy_with_logits(floats(1000, 301), floats(1000, 301, seed=1).sigmoid()),
+    "huber_loss": lambda: F.huber_loss(floats(1000, 301), floats(1000, 301, seed=1)),
+    "LSTM": lambda: recurrent("LSTM"),
+    "GRU": lambda: recurrent("GRU"),
+    "RNN": lambda: recurrent("RNN"),
+    "sort": lambda: tg.sort(floats(700, 501), 1)[0],
+    "sort of columns": lambda: tg.sort(floats(501, 700), 0)[1],
+    "sort of one row": lambda: tg.sort(floats(300_001))[1],
+    "topk": lambda: tg.topk(floats(700, 501), 17, 1)[0],
+    "unique": lambda: tg.unique(ints(5000, 200_000), return_counts=True)[1],
+    "cumsum": lambda: tg.cumsum(floats(600, 701), 1),
+    "cumsum of one row": lambda: tg.cumsum(floats(500_001), 0),
+    "cumsum of columns": lambda: tg.cumsum(floats(701, 600), 0),
+    "cumprod": lambda: tg.cumprod(floats(600, 701) * 0.1 + 1, 1),
+    "logcumsumexp": lambda: tg.logcumsumexp(floats(600, 701), 1),
+    "cummax": lambda: tg.cummax(floats(600, 701), 1)[0],
+    "logsumexp": lambda: tg.logsumexp(floats(600, 701), 0),
+    "gather": lambda: tg.gather(floats(600, 701), 1, ints(701, 600, 500)),
+    "scatter_add": lambda: tg.scatter_add(floats(600, 701), 1, ints(701, 600, 500), floats(600, 500)),
+    "scatter_add of columns": lambda: tg.scatter_add(floats(60, 701), 0, ints(60, 600, 701), floats(600, 701)),
+    "scatter_reduce": lambda: tg.scatter_reduce(floats(60, 701), 0, ints(60, 600, 701), floats(600, 701), "mean"),
+    "index_add": lambda: tg.index_add(floats(60, 701), 0, ints(60, 900), floats(900, 701)),
+    "index_put": lambda: tg.index_put(floats(300), (ints(300, 90_000),), floats(90_000), accumulate=True),
+    "masked_select": lambda: tg.masked_select(floats(600, 701), floats(600, 701, seed=1) > 0),
+    "bincount": lambda: tg.bincount(ints(50, 200_000), floats(200_000).detach()),
+    "einsum": lambda: tg.einsum("bik,bkj,bj->bi", floats(8, 60, 70), floats(8, 70, 80), floats(8, 80)),
+    "solve": lambda: tg.linalg.solve(floats(20, 30, 30) + 9 * tg.eye(30), floats(20, 30, 30, seed=1)),
+    "matrix product": lambda: floats(300, 500) @ floats(500, 260),
+    "cdist": lambda: tg.cdist(floats(200, 40), floats(150, 40, seed=1)),
+    "gelu": lambda: F.gelu(floats(300_001)),
+    "lgamma": lambda: tg.lgamma(floats(300_001).abs() + 1),
+    "addcdiv": lambda: tg.addcdiv(floats(300_001), floats(300_001, seed=1), floats(300_001, seed=2).square() + 1),
+    "SGD": lambda: stepped("SGD", lr=0.1, momentum=0.9),
+    "AdamW": lambda: stepped("AdamW", lr=0.1),
+    "Adagrad": lambda: stepped("Adagrad", lr=0.1),
+    "RMSprop": lambda: stepped("RMSprop", lr=0.1),
+    "dropout": lambda: (tg.manual_seed(1), F.dropout(floats(300_001), 0.3))[1],
+}  # fmt: skip
+
+
+def bits(name, monkeypatch):
+    """The result of a call of SPLIT and the gradients of all float tensors it made, as bytes."""
+    made = []
+    monkeypatch.setitem(globals(), "floats", lambda *a, **k: made.append(FLOATS(*a, **k)) or made[-1])
+    y = SPLIT[name]()
+    if y.requires_grad:
+        (y * tg.linspace(-1.0, 1.0, y.numel(), dtype=y.dtype).reshape(y.shape)).sum().backward()
+        assert any(t.grad is not None for t in made)
+    return [y.detach().numpy().tobytes(), *(t.grad.numpy().tobytes() for t in made if t.grad is not None)]
+
+
+FLOATS = floats
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_a_kernel_gives_the_same_bits_for_any_number_of_threads(name, threads, monkeypatch):
+    threads(1)
+    expected = bits(name, monkeypatch)
+    for count in (2, 3, 4):
+        threads(count)
+        assert bits(name, monkeypatch) == expected, f"{count} threads"

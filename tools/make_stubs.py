@@ -65,6 +65,7 @@ NATIVE = {
         "params": "tuple[str, ...]",
         "rules": "tuple[Callable[..., Any] | None, ...] | None",
         "set_composite": "(self, function: Callable[..., Any], differentiable: int, /) -> None",
+        "set_autocast": "(self, count: int, /) -> None",
         "set_flags": "(self, view: bool, in_place: bool, takes_list: bool, saves_shapes: bool, /) -> None",
         "set_rules": "(self, rules: tuple[Any, ...], picks: tuple[tuple[int, ...], ...], joint: bool, /) -> None",
     },

@@ -80,6 +80,16 @@ void add_autograd(pb::module_& m) {
   m.def(
       "set_grad_enabled", [](bool on) { return std::exchange(grad_enabled, on); },
       "Switches recording for this thread; returns what it was.");
+  m.def(
+      "set_autocast",
+      [](const pb::object& cast) {
+        P previous = std::exchange(autocast, cast.is_none() ? nullptr : Py_NewRef(cast.ptr()));
+        return previous ? pb::reinterpret_steal<pb::object>(previous) : pb::object(pb::none());
+      },
+      "Sets autocast's conversion for this thread, None switches it off; returns what it was.");
+  m.def(
+      "get_autocast", [] { return autocast ? pb::reinterpret_borrow<pb::object>(autocast) : pb::object(pb::none()); },
+      "Autocast's conversion in this thread, or None.");
   m.def("is_grad_enabled", [] { return grad_enabled; });
   m.def(
       "make_subclass",

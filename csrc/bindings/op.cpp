@@ -9,6 +9,7 @@
 namespace tg::py {
 
 thread_local bool grad_enabled = true;
+thread_local P autocast = nullptr;
 Callbacks callbacks;
 
 namespace {
@@ -48,6 +49,28 @@ bool bind_arguments(Op* op, P const* args, Py_ssize_t n, P kwnames, P* bound) {
   return true;
 }
 
+// The op on converted arguments, itself outside autocast.
+P call_autocast(Op* op, P const* args) {
+  P converted[max_params], held[max_params] = {};
+  const int count = op->autocast < 0 ? -op->autocast : op->autocast;
+  P cast = Py_NewRef(autocast);
+  bool failed = false;
+  for (int i = 0; i < op->n_params; ++i) {
+    converted[i] = args[i];
+    if (failed || i >= count || !is_tensor(args[i])) continue;
+    held[i] = PyObject_CallFunctionObjArgs(cast, args[i], op->autocast < 0 ? Py_True : Py_False, nullptr);
+    if (held[i]) converted[i] = held[i];
+    else failed = true;
+  }
+  P outer = autocast;
+  autocast = nullptr;
+  P out = failed ? nullptr : call_op(reinterpret_cast<P>(op), converted, static_cast<size_t>(op->n_params), nullptr);
+  autocast = outer;
+  for (P value : held) Py_XDECREF(value);
+  Py_DECREF(cast);
+  return out;
+}
+
 }  // namespace
 
 P call_kernel_profiled(Op* op, P const* args, int n) {
@@ -77,6 +100,7 @@ P call_op(P self, P const* args, size_t nargsf, P kwnames) {
     if (!bind_arguments(op, args, n, kwnames, bound)) return nullptr;
     args = bound;
   }
+  if (autocast && op->autocast) return call_autocast(op, args);
   if (op->is_in_place) return call_in_place(op, args, op->n_params);
   const bool records = grad_enabled && op->differentiable && any_wants_grad(op, args);
   if (records && op->rules == Py_None && op->composite != Py_None) return run_composite(op, args, op->n_params);
@@ -166,6 +190,15 @@ P op_set_flags(Op* op, P args) {  // set_flags(view, in_place, takes_list, saves
   Py_RETURN_NONE;
 }
 
+P op_set_autocast(Op* op, P count) {
+  const long n = PyLong_AsLong(count);
+  if (n == -1 && PyErr_Occurred()) return nullptr;
+  if (n > op->n_params || n < -op->n_params)
+    return PyErr_Format(PyExc_ValueError, "%U has %d parameters, got %ld", op->name, op->n_params, n);
+  op->autocast = static_cast<int>(n);
+  Py_RETURN_NONE;
+}
+
 P op_set_composite(Op* op, P args) {  // set_composite(function, differentiable mask)
   P function;
   unsigned mask;
@@ -198,6 +231,8 @@ P op_repr(Op* o) { return PyUnicode_FromFormat("<op %U%R>", o->name, o->params);
 PyMethodDef op_methods[] = {
     {"set_rules", reinterpret_cast<PyCFunction>(op_set_rules), METH_VARARGS, "Gradient rules and what they ask for."},
     {"set_flags", reinterpret_cast<PyCFunction>(op_set_flags), METH_VARARGS, "view, in_place, takes_list, saves_shapes"},
+    {"set_autocast", reinterpret_cast<PyCFunction>(op_set_autocast), METH_O,
+     "How many leading arguments autocast converts: to its dtype, or with a minus to float32."},
     {"set_composite", reinterpret_cast<PyCFunction>(op_set_composite), METH_VARARGS, "The same op in plain ops."},
     {}};
 PyMemberDef op_members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(Op, vectorcall), READONLY, nullptr},

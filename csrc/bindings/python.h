@@ -58,6 +58,7 @@ struct Op {
   PyObject_HEAD vectorcallfunc vectorcall;
   P name, kernel, params, defaults, rules, composite, in_place_of, doc;
   int n_params, n_rules;
+  int autocast;  // this many leading arguments are converted under autocast: to its dtype if positive, to float32 if negative
   bool joint, is_view, is_in_place, takes_list, saves_shapes;
   uint32_t differentiable;     // parameters with a rule
   uint32_t masks[max_params];  // per rule: the saved values it asks for
@@ -67,6 +68,7 @@ struct Op {
 
 extern PyTypeObject *tensor_base, *tensor_class, *node_type, *op_type;
 extern thread_local bool grad_enabled;
+extern thread_local P autocast;  // autocast's conversion (tensor, to float32?) -> tensor, or null where it is off
 
 // Python objects the native side calls back; set once by the package.
 struct Callbacks {

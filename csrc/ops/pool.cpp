@@ -50,6 +50,16 @@ struct Windows {
     const Dims in(dims, x.shape.begin() + lead);
     if (!adaptive) check_windows(op, in, kernel, stride, padding, dilation);
     out_shape = x.shape;
+    if (adaptive) {
+      for (int d = 0; d < dims; ++d) {
+        check(stride[d] >= 0, ErrorKind::runtime, "{}: elements of output_size must be greater than or equal to 0, got {}", op,
+              stride);
+        check(in[d] > 0, ErrorKind::runtime,
+              "{}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {}", op, x.shape);
+        out_shape[lead + d] = stride[d];
+      }
+      if (empty(out_shape, x.dtype).numel() == 0) return;  // MemoryError before the tables of such a result are made
+    }
     for (int d = 0; d < 3; ++d) {
       TapTable& t = tables[d];
       const int own = d - (3 - dims);
@@ -57,10 +67,6 @@ struct Windows {
         t.tap(0, 1);
         t.end_of_place();
       } else if (adaptive) {
-        check(stride[own] >= 0, ErrorKind::runtime, "{}: elements of output_size must be greater than or equal to 0, got {}",
-              op, stride);
-        check(in[own] > 0, ErrorKind::runtime,
-              "{}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {}", op, x.shape);
         t = adaptive_taps(in[own], stride[own]);
       } else {
         const Window w{kernel[own], stride[own], padding[own], dilation[own]};

@@ -85,6 +85,19 @@ Tables interpolation_tables(const char* op, DType dtype, const Dims& in, const D
   return tables;
 }
 
+// Has x no planes to bring to this size? MemoryError, before any table is made, where the result would not fit.
+bool without_planes(const Array& x, const Dims& size, Array& out) {
+  Dims shape = x.shape;
+  for (int d = 0; d < size.size; ++d) {
+    check(size[d] > 0, ErrorKind::runtime, "interpolate: output sizes should be greater than 0, got {}", size);
+    shape[x.ndim() - size.size + d] = size[d];
+  }
+  Array room = empty(shape, x.dtype);
+  if (room.numel() > 0) return false;
+  out = room;
+  return true;
+}
+
 Dims last_dims(const Array& x, int count) { return Dims(count, x.shape.begin() + (x.ndim() - count)); }
 
 Tables average_tables(const char* op, const Dims& in, const Dims& kernel, const Dims& stride, const Dims& padding,
@@ -107,6 +120,7 @@ Tables average_tables(const char* op, const Dims& in, const Dims& kernel, const 
 Array interpolate(const Array& x, const Dims& size, int64_t mode, bool align_corners, bool antialias, double scale_depth,
                   double scale_rows, double scale_cols) {
   check_dims("interpolate", x, size);
+  if (Array out; without_planes(x, size, out)) return out;
   Tables tables = interpolation_tables("interpolate", x.dtype, last_dims(x, size.size), size, mode, align_corners, antialias,
                                        {scale_depth, scale_rows, scale_cols});
   return apply("interpolate", x, tables);
@@ -115,6 +129,7 @@ Array interpolate(const Array& x, const Dims& size, int64_t mode, bool align_cor
 Array interpolate_backward(const Array& dy, const Dims& in_size, int64_t mode, bool align_corners, bool antialias,
                            double scale_depth, double scale_rows, double scale_cols) {
   check_dims("interpolate_backward", dy, in_size);
+  if (Array out; without_planes(dy, in_size, out)) return out;
   Tables tables = interpolation_tables("interpolate_backward", dy.dtype, in_size, last_dims(dy, in_size.size), mode,
                                        align_corners, antialias, {scale_depth, scale_rows, scale_cols});
   for (auto& t : tables) t = transposed(t);

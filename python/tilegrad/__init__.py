@@ -79,9 +79,16 @@ from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._print import set_printoptions
 from ._switches import (
-    compile, contiguous_format, get_float32_matmul_precision, memory_format, preserve_format, set_float32_matmul_precision,
+    channels_last, compile, contiguous_format, get_float32_matmul_precision, memory_format, preserve_format,
+    set_float32_matmul_precision,
 )  # fmt: skip
-from . import backends
+from . import _settings, amp, backends
+from .amp import autocast, get_autocast_dtype, is_autocast_enabled
+from ._settings import (
+    are_deterministic_algorithms_enabled, e, get_default_device, get_num_interop_threads, inf, is_floating_point, is_nonzero,
+    is_same_size, layout, logspace, nan, newaxis, pi, scalar_tensor, set_default_device, set_default_tensor_type,
+    set_flush_denormal, set_num_interop_threads, strided, typename, use_deterministic_algorithms,
+)  # fmt: skip
 from ._process import get_conv_algorithm, set_conv_algorithm
 from ._process import (
     composites_used, empty_cache, get_num_threads, memory_stats, reset_peak_memory_stats, set_memory_limit,
@@ -91,7 +98,7 @@ from ._process import (
 add, clamp_min, clamp_max = Tensor.add, Tensor.clamp_min, Tensor.clamp_max
 sub = subtract = Tensor.sub
 arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, fix = acos, acosh, asin, asinh, atan, atan2, atanh, trunc
-moveaxis, swapdims, row_stack = movedim, transpose, vstack
+moveaxis, swapdims, row_stack, ger = movedim, transpose, vstack, outer
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 absolute, multiply, div, true_divide, negative, clip, swapaxes = abs, mul, divide, divide, neg, clamp, transpose
 
@@ -148,6 +155,10 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.profiler").profile
     if name in {"save", "load"}:
         return getattr(importlib.import_module(f"{__name__}.io"), name)
+    if name in _settings.FUNCTIONAL:
+        return getattr(importlib.import_module(f"{__name__}.nn.functional"), name)
+    if name == "vmap":
+        return importlib.import_module(f"{__name__}.func").vmap
     if name.endswith("Tensor"):
         found = importlib.import_module(f"{__name__}._typed").constructor(name)
         if found is not None:

@@ -18,6 +18,7 @@ class memory_format:
 
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
 
 _PRECISIONS = ("highest", "high", "medium")
 _precision = "highest"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, dtypes
+from ._further_methods import install as install_further
 from ._methods import install
 from .autograd import engine, hooks
 from .device import CPU, device, require_cpu
@@ -449,6 +450,7 @@ def _rebuild(cls: type, array: np.ndarray, dtype: dtypes.dtype, requires_grad: b
 
 
 install(Tensor)
+install_further(Tensor)
 _core.set_tensor_class(Tensor)
 
 

@@ -86,6 +86,7 @@ def attention_composite(query, key, value, mask, scale, is_causal, dropout_p, se
 # output (B, H, L, Dv), log-sum-exp (B, H, L), which is a hint for the backward pass and has no gradient.
 attention = op(_core.attention)
 attention_backward = op(_core.attention_backward)
+attention.set_autocast(3)
 attention.composite(attention_composite)
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import relu_backward
 
 conv = op(_core.conv)
 conv_relu = op(_core.conv, name="conv")
 conv_backward_input = op(_core.conv_backward_input)
 conv_backward_weight = op(_core.conv_backward_weight)
+conv.set_autocast(3)
+conv_relu.set_autocast(3)
+conv_backward_input.set_autocast(2)  # a transposed convolution is one
 
 
 def _bias_gradient(dy):
@@ -85,6 +89,7 @@ def same_padding(name, kernel, stride, dilation):
 
 def _batched(name, x, dims):
     """x with a batch dim, and whether that was added."""
+    need_tensor(name, "input", x)
     if x.ndim == dims + 2:
         return x, False
     if x.ndim == dims + 1:
@@ -95,6 +100,7 @@ def _batched(name, x, dims):
 
 
 def _check_weight(name, weight, dims):
+    need_tensor(name, "weight", weight)
     if weight.ndim != dims + 2:
         raise RuntimeError(f"{name}: expected a {dims + 2}-dimensional weight, but got weight of size {list(weight.shape)}")
 
@@ -217,7 +223,7 @@ def _transposed(name, dims, x, weight, bias, stride, padding, output_padding, gr
         )
     y = conv_backward_input(batch, weight, sizes, stride, before, dilation, groups)
     if bias is not None:
-        y = y + bias.reshape(-1, *[1] * dims)
+        y = y + bias.to(y.dtype).reshape(-1, *[1] * dims)
     return y.squeeze(0) if unbatched else y
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .arguments import need_tensor
 from .elementwise import mul
 from .matmul import matmul
 from .reduce import sum_op
@@ -71,6 +72,7 @@ def _parse(equation, operands):
     for i, (term, x) in enumerate(zip(terms, operands, strict=True)):
         before, dots, after = term.partition("...")
         _check_letters(equation, before + after)
+        need_tensor("einsum", f"operand {i}", x)
         n = x.ndim - len(before) - len(after)
         if n < 0 or (n > 0 and not dots):
             raise RuntimeError(

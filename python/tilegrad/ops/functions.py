@@ -250,6 +250,10 @@ hardsigmoid = op(_core.hardsigmoid).backward(x=lambda dy, x: hardsigmoid_backwar
 hardswish = op(_core.hardswish).backward(x=lambda dy, x: hardswish_backward(x, dy))
 logsigmoid = op(_core.logsigmoid).backward(x=lambda dy, x: logsigmoid_backward(x, dy))
 leaky_relu = op(_core.leaky_relu, params="x, slope").backward(x=lambda dy, x, slope: leaky_relu_backward(x, dy, slope))
+# for slopes that are not negative: written over its input, nothing of it is needed
+leaky_relu_from_output = op(_core.leaky_relu, params="x, slope", name="leaky_relu").backward(
+    x=lambda dy, out, slope: leaky_relu_backward(out, dy, slope)
+)
 elu = op(_core.elu, params="x, alpha").backward(x=lambda dy, x, alpha: elu_backward(x, dy, alpha))
 celu = op(_core.celu, params="x, alpha").backward(x=lambda dy, x, alpha: celu_backward(x, dy, alpha))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import copy_
 from .shape import broadcast_to, permute_op, reshape_op
 
@@ -36,6 +37,7 @@ def narrow(x, dim, start, length):
 
 
 def _dim(name, dim, x):
+    need_tensor(name, "input", x)
     if not -x.ndim <= dim < x.ndim:
         raise IndexError(
             f"{name}: Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {dim})"
@@ -84,6 +86,7 @@ def index_add(x, dim, index, source, *, alpha=1):
 def _long(index):
     from ..dtypes import int64
 
+    need_tensor("indexing", "index", index)
     if index.dtype.is_floating_point or index.dtype.name == "bool":
         raise IndexError(f"an index must be an integer tensor, got {index.dtype}")
     return index if index.dtype is int64 else _core.cast(index, int64)

@@ -187,6 +187,10 @@ def tensor_split(x, indices_or_sections, dim=0):
     if isinstance(indices_or_sections, int):
         if indices_or_sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {indices_or_sections}")
+        if indices_or_sections > 1 << 24:
+            raise RuntimeError(
+                f"tensor_split: {indices_or_sections} sections are more than can be kept, for a dim of size {size}"
+            )
         small, larger = divmod(size, indices_or_sections)
         return split(x, [small + (i < larger) for i in range(indices_or_sections)], at)
     out, start = [], 0

@@ -17,6 +17,7 @@ _cross_entropy = op(_core.cross_entropy).backward(
     )
 )
 cross_entropy_backward = op(_core.cross_entropy_backward)
+_cross_entropy.set_autocast(-1)
 
 
 @_cross_entropy.composite
@@ -59,6 +60,7 @@ soft_cross_entropy = op(_core.soft_cross_entropy).backward(
     target=lambda dy, logits, weight: _weighted(logsumexp(logits, 1, True) - logits, weight) * unsqueeze(dy, 1),
 )
 soft_cross_entropy_backward = op(_core.soft_cross_entropy_backward)
+soft_cross_entropy.set_autocast(-2)
 
 
 def _weighted(x, weight):
@@ -136,7 +138,7 @@ def cross_entropy(
         )
     logits, rows = _rows("cross_entropy", input, target)
     losses, _ = _cross_entropy(logits, rows, weight, ignore_index, label_smoothing)
-    if losses.dtype is not input.dtype:  # 16-bit logits: the sum runs in float32
+    if losses.dtype is not input.dtype and _core.get_autocast() is None:  # 16-bit logits: the sum runs in float32
         return cast(_finish(losses, target, rows, weight, ignore_index, reduction), input.dtype)
     return _finish(losses, target, rows, weight, ignore_index, reduction)
 

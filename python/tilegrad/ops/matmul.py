@@ -35,6 +35,7 @@ def _matmul_dy(dy, x, y):
 
 
 matmul = op(_core.matmul).backward(x=_matmul_dx, y=_matmul_dy)
+matmul.set_autocast(2)
 _core.set_operator("matmul", matmul)
 
 
@@ -112,6 +113,9 @@ def _(dy, x, weight, activation, out1, dy1, needs):
         inner = dy1 if inner is None else inner + dy1
     return _linear_gradients(inner, x, weight, needs)
 
+
+for _op in (linear_plain, linear_from_output, linear_gelu):
+    _op.set_autocast(3)
 
 _COMPOSITE = {
     "none": lambda y: y,

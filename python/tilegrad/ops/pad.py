@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 
 MODES = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
 
@@ -34,6 +35,7 @@ def pad(input, pad, mode="constant", value=None):
         RuntimeError: widths that do not come in pairs, for more dims than there are, or too large for the mode.
         NotImplementedError: an unknown mode, or dims that a mode does not support.
     """
+    need_tensor("pad", "input", input)
     pads = tuple(pad)
     if len(pads) % 2:
         raise RuntimeError(f"Padding length must be divisible by 2, got {len(pads)} widths: {pads}")

@@ -26,6 +26,7 @@ pointwise_loss_op = op(_core.pointwise_loss).backward(
     y=lambda dy, x, y, kind, parameter, reduction: _spread(dy, x, reduction) * target_slope(KINDS[kind], x, y, parameter),
 )
 pointwise_loss_backward = op(_core.pointwise_loss_backward)
+pointwise_loss_op.set_autocast(-2)
 
 
 def limited_log(x):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .einsum import einsum
 from .elementwise import sqrt, square, where
 from .matmul import matmul
@@ -20,6 +21,7 @@ def _added(bias, product, beta, alpha):
 
 
 def _need(name, x, ndim, what):
+    need_tensor(name, what, x)
     if x.ndim != ndim:
         raise RuntimeError(f"{name}: expected {what} to have {ndim} dims, got shape {x.shape}")
 

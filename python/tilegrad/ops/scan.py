@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import cast, exp, where
 from .index import _dim, gather_backward
 from .reduce import ValuesIndices, all_op
@@ -100,6 +101,7 @@ def logcumsumexp(x, dim):
 def _dim_of(name, dim, x):
     if isinstance(dim, bool) or not isinstance(dim, int):
         raise TypeError(f"{name}: dim must be an int, got {type(dim).__name__}")
+    need_tensor(name, "input", x)
     return _dim(name, dim, x) if x.ndim else dim
 
 

@@ -22,6 +22,11 @@ def _finish(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
     return input.copy_(result) if inplace else result
 
 
+def _before(input: Tensor, inplace: bool) -> Tensor:
+    """What a rule may save: the input, or a copy where the input itself is written over."""
+    return input.clone() if inplace and input.requires_grad and tg.is_grad_enabled() else input
+
+
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x); the derivative at 0 is 0."""
     return _finish(input, elementwise.relu(input), True) if inplace else elementwise.relu(input)
@@ -41,12 +46,16 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x limited to [min_val, max_val]. Raises ValueError when min_val > max_val."""
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
-    return _finish(input, input.clamp(min_val, max_val), inplace)
+    x = _before(input, inplace)
+    return _finish(input, x.clamp(min_val, max_val), inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for x > 0, negative_slope * x below; the derivative at 0 is negative_slope."""
-    return _finish(input, functions.leaky_relu(input, float(negative_slope)), inplace)
+    slope = float(negative_slope)
+    if inplace and slope >= 0:  # the output has the input's sign
+        return input.copy_(functions.leaky_relu_from_output(input, slope))
+    return _finish(input, functions.leaky_relu(_before(input, inplace), slope), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -67,19 +76,22 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x for x > 0, alpha (exp(x) - 1) below. Clevert et al. 2015."""
-    return _finish(input, functions.elu(input, float(alpha)), inplace)
+    x = _before(input, inplace)
+    return _finish(input, functions.elu(x, float(alpha)), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha) with the constants that make mean 0 and variance 1 a fixed point. Klambauer et al. 2017."""
-    return _finish(input, functions.selu(input), inplace)
+    x = _before(input, inplace)
+    return _finish(input, functions.selu(x), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1)). Raises RuntimeError when alpha is 0."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _finish(input, functions.celu(input, float(alpha)), inplace)
+    x = _before(input, inplace)
+    return _finish(input, functions.celu(x, float(alpha)), inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -89,12 +101,13 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x sigmoid(x), also called swish."""
-    return _finish(input, elementwise.silu(input), True) if inplace else elementwise.silu(input)
+    return _finish(input, elementwise.silu(_before(input, True)), True) if inplace else elementwise.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)). Misra 2019."""
-    return _finish(input, functions.mish(input), inplace)
+    x = _before(input, inplace)
+    return _finish(input, functions.mish(x), inplace)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -133,17 +146,20 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3) / 6: the difference of two relus. The slope is 1/6."""
-    return _finish(input, functions.hardsigmoid(input), inplace)
+    x = _before(input, inplace)
+    return _finish(input, functions.hardsigmoid(x), inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x hardsigmoid(x). Howard et al. 2019."""
-    return _finish(input, functions.hardswish(input), inplace)
+    x = _before(input, inplace)
+    return _finish(input, functions.hardswish(x), inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, value elsewhere."""
-    return _finish(input, tg.where(input > threshold, input, tg.full_like(input, value)), inplace)
+    x = _before(input, inplace)
+    return _finish(input, tg.where(x > threshold, x, tg.full_like(x, value)), inplace)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:

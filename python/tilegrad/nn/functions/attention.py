@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import tilegrad as tg
 
+from ..._core import get_autocast
+from ...ops.arguments import need_tensor
 from ...ops.attention import attention as _attention
 from ...ops.attention import attention_composite, safe_softmax, scores_of, shared
 from ...random import default_generator
@@ -32,6 +34,8 @@ def _broadcast(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
+    for what, x in (("query", query), ("key", key), ("value", value)):
+        need_tensor(_NAME, what, x)
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise RuntimeError(
             f"{_NAME}: Expected query, key, and value to all be at least 2 dimensional, but got query.dim: {query.ndim}, "
@@ -72,6 +76,7 @@ def _share_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Ten
 
 def _mask_of(mask: Tensor, query: Tensor, lead: tuple[int, ...], rows: int, cols: int) -> Tensor:
     """The mask with 4 dimensions, each 1 or as large as the scores'."""
+    need_tensor(_NAME, "attn_mask", mask)
     if mask.dtype != tg.bool:
         if mask.dtype not in (tg.float32, query.dtype):
             raise RuntimeError(
@@ -115,6 +120,8 @@ def scaled_dot_product_attention(
     Raises:
         RuntimeError: shapes or dtypes that do not fit. ValueError: dropout_p outside [0, 1].
     """
+    if get_autocast() is not None:  # the three may differ until they are converted
+        query, key, value = (get_autocast()(x, False) for x in (query, key, value))
     _check(query, key, value)
     check_probability(dropout_p)
     if scale is None:

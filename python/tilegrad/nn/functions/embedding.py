@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.embedding import bag_sizes, bag_sum
 from ...ops.embedding import embedding as _embedding
 from ...ops.index import index_copy_
@@ -26,6 +27,7 @@ def check_padding_idx(name: str, padding_idx: int | None, rows: int) -> int:
 
 def long_index(name: str, input: Tensor) -> Tensor:
     """`input` as int64. Raises RuntimeError for other than whole numbers."""
+    need_tensor(name, "input", input)
     if input.dtype not in (tg.int64, tg.int32):
         raise RuntimeError(
             f"{name}: Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
@@ -36,6 +38,7 @@ def long_index(name: str, input: Tensor) -> Tensor:
 
 def check_table(name: str, weight: Tensor) -> None:
     """Raises RuntimeError unless weight is a matrix."""
+    need_tensor(name, "weight", weight)
     if weight.ndim != 2:
         raise RuntimeError(f"{name}: 'weight' must be 2-D (num_embeddings, embedding_dim), got shape {tuple(weight.shape)}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ops.arguments import need_tensor
 from ...ops.fold import fold_op, unfold_op
 from ...tensor import Tensor
 
@@ -25,6 +26,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
 
     Raises RuntimeError for sizes that are not positive and windows that do not fit.
     """
+    need_tensor("unfold", "input", input)
     if input.ndim not in (3, 4) or 0 in input.shape[-3:]:
         raise RuntimeError(
             "unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, "
@@ -42,6 +44,7 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
 
     Raises RuntimeError when the columns are not those of windows over output_size.
     """
+    need_tensor("fold", "input", input)
     if input.ndim not in (2, 3) or 0 in input.shape[-2:]:
         raise RuntimeError(
             "fold: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
@@ -56,6 +59,7 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
 
 
 def _check_pixels(name: str, input: Tensor, factor: int, what: str) -> None:
+    need_tensor(name, "input", input)
     if input.ndim < 3:
         raise RuntimeError(f"{name} expects input to have at least 3 dimensions, but got input with {input.ndim} dimension(s)")
     if factor <= 0:

@@ -10,6 +10,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.grid_sample import PADDINGS, grid_sample_op, grid_sample_plain
 from ...tensor import Tensor
 
@@ -20,6 +21,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     theta (N, 2, 3) and size (N, C, H, W) give (N, H, W, 2); theta (N, 3, 4) and size (N, C, D, H, W) give (N, D, H, W, 3).
     align_corners: -1 and 1 are the centres of the corner pixels instead of the image's corners.
     """
+    need_tensor("affine_grid", "theta", theta)
     size = tuple(size)
     if len(size) not in (4, 5):
         raise NotImplementedError(
@@ -57,6 +59,8 @@ def _check(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
             f"'{padding_mode}'"
         )
+    need_tensor("grid_sample", "input", input)
+    need_tensor("grid_sample", "grid", grid)
     shapes = f"input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
     if input.dtype is not grid.dtype or not input.dtype.is_floating_point:
         raise RuntimeError(

@@ -12,6 +12,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.elementwise import softplus
 from ...ops.loss import cross_entropy as _cross_entropy
 from ...ops.loss import nll_loss as _nll_loss
@@ -142,6 +143,8 @@ def binary_cross_entropy(
     Raises ValueError when the sizes differ, RuntimeError when an input is outside [0, 1].
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
+    need_tensor("binary_cross_entropy", "input", input)
+    need_tensor("binary_cross_entropy", "target", target)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(
             f"Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}) is "
@@ -165,6 +168,8 @@ def binary_cross_entropy_with_logits(
     differ.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
+    need_tensor("binary_cross_entropy_with_logits", "input", input)
+    need_tensor("binary_cross_entropy_with_logits", "target", target)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(f"Target size ({tuple(target.shape)}) must be the same as input size ({tuple(input.shape)})")
     if pos_weight is None:
@@ -213,6 +218,8 @@ def nll_loss(
         IndexError: a target outside 0..C-1 that is not ignore_index.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
+    need_tensor("nll_loss", "input", input)
+    need_tensor("nll_loss", "target", target)
     if target.dtype != tg.int64:
         raise RuntimeError(f"nll_loss: expected an int64 target of class indexes, got {target.dtype}; use target.long()")
     dim = 0 if input.ndim == 1 else 1

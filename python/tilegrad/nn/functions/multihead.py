@@ -10,6 +10,7 @@ import math
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.attention import safe_softmax, scores_of, split_heads
 from ...tensor import Tensor
 from .attention import scaled_dot_product_attention
@@ -20,6 +21,8 @@ _NAME = "multi_head_attention_forward"
 
 
 def _check_shapes(query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None, mask: Tensor | None) -> None:
+    for what, x in (("query", query), ("key", key), ("value", value)):
+        need_tensor(_NAME, what, x)
     if query.ndim not in (2, 3):
         raise RuntimeError(f"{_NAME}: query should be unbatched 2D or batched 3D, got a {query.ndim}-d tensor")
     if key.ndim != query.ndim or value.ndim != query.ndim:
@@ -144,6 +147,8 @@ def multi_head_attention_forward(
     embed = query.shape[-1]
     if embed != embed_dim_to_check:
         raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed}")
+    if num_heads <= 0:
+        raise ValueError(f"{_NAME}: num_heads must be positive, got {num_heads}")
     if embed % num_heads:
         raise AssertionError(f"embed_dim {embed} not divisible by num_heads {num_heads}")
     batched = query.ndim == 3
@@ -168,6 +173,10 @@ def multi_head_attention_forward(
             raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
         if tuple(key.shape) != tuple(value.shape):
             raise AssertionError(f"key shape {tuple(key.shape)} does not match value shape {tuple(value.shape)}")
+        if tuple(in_proj_weight.shape) != (3 * embed, embed):
+            raise RuntimeError(
+                f"{_NAME}: expected in_proj_weight of shape {(3 * embed, embed)}, got {tuple(in_proj_weight.shape)}"
+            )
         weights = (in_proj_weight,)
     # (N, H, length, head_dim): views, whichever dim comes first
     order = (0, 2, 1, 3) if batch_at == 0 else (1, 2, 0, 3)

@@ -10,6 +10,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.elementwise import rsqrt
 from ...ops.norm import batch_norm_op, channel_affine, group_norm_op, layer_norm_op, rms_norm_op
 from ...tensor import Tensor
@@ -20,6 +21,7 @@ def _check_shape(name: str, input: Tensor, normalized_shape: Any, weight: Tensor
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
         raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, got {list(shape)}")
+    need_tensor(name, "input", input)
     if input.ndim < len(shape) or tuple(input.shape[-len(shape) :]) != shape:
         stars = ", ".join(["*", *map(str, shape)])
         raise RuntimeError(
@@ -27,7 +29,10 @@ def _check_shape(name: str, input: Tensor, normalized_shape: Any, weight: Tensor
             f"but got input of size {list(input.shape)}"
         )
     for what, tensor in (("weight", weight), ("bias", bias)):
-        if tensor is not None and tuple(tensor.shape) != shape:
+        if tensor is None:
+            continue
+        need_tensor(name, what, tensor)
+        if tuple(tensor.shape) != shape:
             raise RuntimeError(
                 f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(tensor.shape)} and "
                 f"normalized_shape = {list(shape)}"
@@ -66,11 +71,15 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
 
 def _check_channels(name: str, input: Tensor, **vectors: Tensor | None) -> int:
     """The number of channels, once every vector has one entry for each."""
+    need_tensor(name, "input", input)
     if input.ndim < 2:
         raise RuntimeError(f"{name}: expected an input of shape (N, C, ...), got {tuple(input.shape)}")
     channels = input.shape[1]
     for what, vector in vectors.items():
-        if vector is not None and tuple(vector.shape) != (channels,):
+        if vector is None:
+            continue
+        need_tensor(name, what, vector)
+        if tuple(vector.shape) != (channels,):
             raise RuntimeError(
                 f"{name}: {what} should contain {channels} elements not {vector.numel()} (shape {tuple(vector.shape)})"
             )
@@ -196,10 +205,10 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     squares = input * input
     before, channels = size // 2, input.shape[1]
     total = squares
-    for offset in range(-before, size - before):
-        low, high = max(0, -offset), min(channels, channels - offset)
-        if offset == 0 or low >= high:
+    for offset in range(max(-before, 1 - channels), min(size - before, channels)):
+        if offset == 0:
             continue
+        low, high = max(0, -offset), min(channels, channels - offset)
         parts = [squares.narrow(1, low + offset, high - low)]
         if low:
             parts.insert(0, tg.zeros_like(squares.narrow(1, 0, low)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.index import index_copy_
 from ...ops.pool import (
     avg_pool_op,
@@ -37,6 +38,7 @@ def _sizes(name: str, what: str, value: Sizes, dims: int) -> tuple[int, ...]:
 
 
 def _check_input(name: str, input: Tensor, dims: int) -> None:
+    need_tensor(name, "input", input)
     if input.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
@@ -232,6 +234,7 @@ def lp_pool3d(
 
 
 def _output_size(name: str, input: Tensor, output_size: Any, dims: int) -> tuple[int, ...]:
+    need_tensor(name, "input", input)
     sizes = (output_size,) * dims if output_size is None or isinstance(output_size, int) else tuple(output_size)
     if len(sizes) != dims:
         raise RuntimeError(f"{name}: output_size must be {dims}, got {output_size}")
@@ -323,6 +326,7 @@ def _max_unpool(
 ) -> Tensor:
     window = _window(name, dims, kernel_size, stride, padding)
     _check_input(name, input, dims)
+    need_tensor(name, "indices", indices)
     if indices.dtype is not tg.int64:
         raise RuntimeError(f"{name}: elements in indices should be type int64 but got: {indices.dtype}")
     if indices.shape != input.shape:

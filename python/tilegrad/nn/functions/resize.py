@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ...ops.arguments import need_tensor
 from ...ops.pool import interpolate_op
 from ...tensor import Tensor
 
@@ -56,6 +57,7 @@ def interpolate(
         NotImplementedError: an unknown mode, or one for another number of dims.
         RuntimeError: a size of 0.
     """
+    need_tensor("interpolate", "input", input)
     if mode not in _MODES or input.ndim not in (3, 4, 5):
         raise NotImplementedError(
             f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: "
