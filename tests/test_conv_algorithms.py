@@ -235,6 +235,7 @@ SPLIT = [
     ((5, 40, 19, 23), 50, (3, 3), {"padding": 1}),  # few tiles: the threads share a block
     ((8, 17, 60, 61), 20, (3, 3), {"padding": 2}),  # many: each has blocks of its own
     ((2, 600, 12, 12), 40, (3, 3), {"padding": 1}),
+    ((9, 16, 64, 63), 33, (3, 3), {"padding": 1}),  # few channels: slabs of blocks for the gradient of the weights
     ((7, 70, 9, 11), 90, (1, 1), {}),
     ((1, 600, 3, 5), 300, (1, 1), {}),
     ((3, 30, 17, 19), 30, (3, 3), {"groups": 30, "padding": 1}),

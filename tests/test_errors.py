@@ -92,6 +92,7 @@ NO_TENSOR = {
     "baddbmm": lambda x: tg.baddbmm(ONE, ONE, x),
     "einsum": lambda x: tg.einsum("i,i", tg.ones(2), x),
     "cumsum": lambda x: tg.cumsum(x, 0),
+    "GRU state": lambda x: tg.nn.GRU(6, 3)(ONE, (tg.ones(1, 4, 3),) if x is None else x),
 }
 
 
@@ -100,6 +101,22 @@ NO_TENSOR = {
 def test_something_else_than_a_tensor(name, value):
     with pytest.raises(TypeError, match=r"(?i)must be (a )?Tensor|expected a tensor"):
         NO_TENSOR[name](value)
+
+
+@pytest.mark.parametrize("std", [-1.0, float("nan"), -1])
+def test_a_standard_deviation_that_is_none(std):
+    with pytest.raises(RuntimeError, match="std >= 0"):
+        tg.normal(tg.zeros(2), tg.tensor([1.0, std]))
+    with pytest.raises(RuntimeError, match="std >= 0"):
+        tg.normal(tg.zeros(2), std)
+
+
+@pytest.mark.parametrize("wrong", ["targets", "input_lengths", "target_lengths"])
+def test_ctc_takes_whole_numbers(wrong):
+    given = {"targets": tg.tensor([[1, 2]]), "input_lengths": tg.tensor([4]), "target_lengths": tg.tensor([2])}
+    given[wrong] = given[wrong] + 0.5
+    with pytest.raises(RuntimeError, match=f"ctc_loss: expected {wrong} of an integer dtype, got .*float32"):
+        F.ctc_loss(tg.zeros(4, 1, 3), **given)
 
 
 def test_more_sections_than_can_be_kept():

@@ -204,3 +204,12 @@ SMOOTH = [
 def test_gradients_of_order_one_and_two(function):
     x = t(A, grad=True)
     assert tg.autograd.gradcheck(function, (x,)) and tg.autograd.gradgradcheck(function, (x,))
+
+
+@pytest.mark.parametrize("loss", ["mse_loss", "l1_loss", "binary_cross_entropy_with_logits", "smooth_l1_loss", "huber_loss"])
+def test_an_empty_batch_has_gradients_for_both_sides(loss):
+    x, target = tg.ones(0, 3, requires_grad=True), tg.ones(0, 3, requires_grad=True)
+    y = getattr(F, loss)(x, target)
+    y.backward()
+    assert np.isnan(y.item())
+    assert x.grad.shape == target.grad.shape == (0, 3)

@@ -96,3 +96,46 @@ def test_scatter_in_place_is_part_of_the_graph():
     view = tg.zeros(2, 3)
     view.t().scatter_(0, tg.tensor([[2, 1]]), 5.0)
     assert view.tolist() == [[0.0, 0.0, 5.0], [0.0, 5.0, 0.0]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 18, 33, 100])
+def test_running_extremes_of_rows(size, dtype):
+    """Rows that change often, seldom and never, with ties and NaN before, in and behind a block of 16."""
+    rng = np.random.default_rng(size)
+    rows = np.stack(
+        [rng.integers(-9, 9, size), np.arange(size), -np.arange(size), np.zeros(size), rng.integers(-99, 99, size)]
+    ).astype(np.float64)
+    if dtype != "int32":
+        broken = np.repeat(rows[4:], 4, axis=0)
+        broken[0, 0] = broken[1, -1] = broken[2, size // 2] = np.nan
+        broken[3, 0] = np.inf
+        rows = np.concatenate([rows, broken, np.full((1, size), -np.inf), np.full((1, size), np.inf)])
+    x = tg.tensor(rows).to(getattr(tg, dtype))
+    for name, better in (("cummax", np.greater_equal), ("cummin", np.less_equal)):
+        values, places = getattr(tg, name)(x, 1)
+        for row, value, place in zip(rows, values.to(tg.float64).numpy(), places.numpy(), strict=True):
+            at = 0
+            for i in range(size):
+                if np.isnan(row[i]) or (not np.isnan(row[at]) and better(row[i], row[at])):
+                    at = i
+                np.testing.assert_array_equal(value[i], row[at])
+                assert place[i] == at
+
+
+@pytest.mark.parametrize("bins", [1, 3, 1024, 1025])
+def test_counting_many_into_few(rng, bins):
+    """Long vectors are counted into several tables, which are added to what was there."""
+    x = rng.integers(0, bins, 8 * bins + 4099)
+    np.testing.assert_array_equal(tg.bincount(tg.tensor(x)).numpy(), np.bincount(x))
+    before = rng.integers(-5, 5, bins)
+    added = tg.scatter_add(tg.tensor(before), 0, tg.tensor(x), tg.tensor(np.array([7])).expand(len(x)))
+    np.testing.assert_array_equal(added.numpy(), before + 7 * np.bincount(x, minlength=bins))
+    base = tg.tensor(np.repeat(before, 2))
+    base[::2].scatter_add_(0, tg.tensor(x), tg.tensor(np.array([-1])).expand(len(x)))
+    np.testing.assert_array_equal(base[::2].numpy(), before - np.bincount(x, minlength=bins))
+    np.testing.assert_array_equal(base[1::2].numpy(), before)
+    x[-1] = bins
+    with pytest.raises(IndexError):
+        base[::2].scatter_add_(0, tg.tensor(x), tg.tensor(np.array([1])).expand(len(x)))
+    np.testing.assert_array_equal(base[1::2].numpy(), before)

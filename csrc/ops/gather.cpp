@@ -44,6 +44,7 @@ Array index_select(const Array& x, int64_t dim, const Array& index) {
   Dims shape = x.shape;
   if (x.ndim()) shape[at] = idx.numel();
   Array out = empty(shape, x.dtype);
+  if (idx.numel() == 0) return out;
   Indexed v = around(in, at, idx);
   v.in = in.data();
   v.out = out.data();
@@ -60,6 +61,7 @@ Array index_add(const Array& dy, int64_t dim, const Array& index, int64_t size) 
   Dims shape = dy.shape;
   shape[at] = size;
   Array out = zeros(shape, dy.dtype);
+  if (idx.numel() == 0) return out;
   Indexed v = around(out, at, idx);
   v.in = in.data();
   v.out = out.data();

@@ -71,13 +71,13 @@ template <class T> static Coordinate<T> to_pixels(Vec<T> x, int64_t size, const 
 template <class T> struct Corners {
   static constexpr int width = Vec<T>::width;
   using Numbers [[gnu::vector_size(width * sizeof(int32_t))]] = int32_t;
-  alignas(64) int32_t place[4][width];
+  alignas(64) int32_t place[4][width];  // within the image, wherever the corner lies
   Vec<T> weight[4];
   Vec<T> right, below;  // how far the point lies between its corners
   Coordinate<T> x, y;
   int count;
 
-  Corners(const GridSample& v, const T* grid, int64_t points) {
+  TG_INLINE Corners(const GridSample& v, const T* grid, int64_t points) {
     Vec<T> across, down;
     load_pairs(grid, points, across, down);
     x = to_pixels(across, v.cols, v);
@@ -85,37 +85,46 @@ template <class T> struct Corners {
     const Vec<T> one(T(1));
     if (v.nearest) {
       count = 1;
-      corner(0, v, round(x.at), round(y.at), one);
+      corner(0, line(round(x.at), v.cols, 1), line(round(y.at), v.rows, v.cols), one);
       return;
     }
     count = 4;
-    const Vec<T> left = floor(x.at), above = floor(y.at);
-    right = x.at - left, below = y.at - above;
-    corner(0, v, left, above, (one - right) * (one - below));
-    corner(1, v, left + one, above, right * (one - below));
-    corner(2, v, left, above + one, (one - right) * below);
-    corner(3, v, left + one, above + one, right * below);
+    const Vec<T> first_col = floor(x.at), first_row = floor(y.at);
+    right = x.at - first_col, below = y.at - first_row;
+    const Line cols[2] = {line(first_col, v.cols, 1), line(first_col + one, v.cols, 1)};
+    const Line rows[2] = {line(first_row, v.rows, v.cols), line(first_row + one, v.rows, v.cols)};
+    corner(0, cols[0], rows[0], (one - right) * (one - below));
+    corner(1, cols[1], rows[0], right * (one - below));
+    corner(2, cols[0], rows[1], (one - right) * below);
+    corner(3, cols[1], rows[1], right * below);
   }
 
-  // The elements at corner k of one channel; 0 outside the image.
-  TG_INLINE Vec<T> read(const T* image, int k) const {
+  // The elements at corner k of one channel; outside the image, any of them.
+  TG_INLINE Vec<T> read_any(const T* image, int k) const {
     ColumnTap<T> tap;
     tap.kind = ColumnTap<T>::scattered;
     tap.lanes = place[k];
-    return select(there[k], pick(image, tap), Vec<T>(T(0)));
+    return pick(image, tap);
   }
+  // The same, and 0 outside the image.
+  TG_INLINE Vec<T> read(const T* image, int k) const { return select(there[k], read_any(image, k), Vec<T>(T(0))); }
 
  private:
   Mask<T> there[4];
 
-  TG_INLINE void corner(int k, const GridSample& v, Vec<T> col, Vec<T> row, Vec<T> w) {
+  struct Line {  // a column or a row for every point
+    Mask<T> there;
+    Numbers offset;
+  };
+  TG_INLINE static Line line(Vec<T> at, int64_t size, int64_t stride) {
     const Vec<T> zero(T(0));
-    there[k] = (col >= zero) & (col <= Vec<T>(static_cast<T>(v.cols - 1))) & (row >= zero) &
-               (row <= Vec<T>(static_cast<T>(v.rows - 1)));
-    weight[k] = select(there[k], w, zero);
-    const auto cols = static_cast<int32_t>(v.cols);
-    const Numbers number = __builtin_convertvector(select(there[k], row, zero).v, Numbers) * cols +
-                           __builtin_convertvector(select(there[k], col, zero).v, Numbers);
+    const Mask<T> there = (at >= zero) & (at <= Vec<T>(static_cast<T>(size - 1)));
+    return {there, __builtin_convertvector(select(there, at, zero).v, Numbers) * static_cast<int32_t>(stride)};
+  }
+  TG_INLINE void corner(int k, const Line& col, const Line& row, Vec<T> w) {
+    there[k] = col.there & row.there;
+    weight[k] = select(there[k], w, Vec<T>(T(0)));
+    const Numbers number = row.offset + col.offset;
     __builtin_memcpy(place[k], &number, sizeof number);
   }
 };
@@ -129,7 +138,7 @@ template <class T> static void sample_points(const GridSample& v, const T* in, c
     Vec<T> sum = zero;
     for (int k = 0; k < corners.count; ++k) {
       const Vec<T> w = corners.weight[k];
-      sum = select(w != zero, fma(w, corners.read(image, k), sum), sum);
+      sum = select(w != zero, fma(w, corners.read_any(image, k), sum), sum);
     }
     sum.store(out + (n * v.channels + c) * v.places + p, left);
   }
@@ -168,9 +177,12 @@ Status grid_sample(const Launch& launch, const GridSample& v, const void* in, co
     constexpr int64_t width = Vec<T>::width;
     const int64_t registers = (v.places + width - 1) / width;
     parallel_for(launch, v.batch * registers, rows_per_piece(width * (16 + 8 * v.channels)), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        sample_points<T>(v, static_cast<const T*>(in), static_cast<const T*>(grid), static_cast<T*>(out), r / registers,
-                         r % registers * width);
+      int64_t n = begin / registers, p = begin % registers * width;
+      for (int64_t r = begin; r < end; ++r) {
+        sample_points<T>(v, static_cast<const T*>(in), static_cast<const T*>(grid), static_cast<T*>(out), n, p);
+        p += width;
+        if (p >= v.places) p = 0, ++n;
+      }
     });
     return Status{};
   };

@@ -3,7 +3,8 @@
 //   out[o, i, n] = in[o, 0, n] op in[o, 1, n] op ... op in[o, i, n]
 //
 // A chain is sequential, so the work is split over chains: four rows side by side where the dim is the last one (one chain
-// would wait for each addition), blocks of 64 columns of inner where it is not.
+// would wait for each addition), blocks of 64 columns of inner where it is not. Maxima and minima wait for nothing while they
+// stay the same, so their rows go one by one.
 //
 //        inner == 1                    inner > 1
 //        row 0  -> -> -> ->            i = 0  | | | |  64 columns
@@ -69,6 +70,7 @@ template <class T> struct LogSumExpChain {
   }
 };
 template <class T, bool greatest> struct ExtremeChain {
+  static constexpr bool is_greatest = greatest;
   T best{};
   int64_t at = -1;
   TG_INLINE T step(T element, int64_t i) {
@@ -104,6 +106,35 @@ template <int lanes, class T, class Chain> static void scan_rows(const Scan& s, 
   }
 }
 
+// A row of running maxima or minima. They seldom change, and where none of 16 elements changes them all 16 results are known.
+template <class T, bool greatest> static void scan_extremes(const Scan& s, int64_t row) {
+  constexpr int64_t block = 16;
+  const T* in = static_cast<const T*>(s.in) + row * s.size;
+  T* out = static_cast<T*>(s.out) + row * s.size;
+  int64_t* where = s.where + row * s.size;
+  ExtremeChain<T, greatest> chain;
+  const auto step = [&](int64_t i) TG_INLINE_LAMBDA { out[i] = chain.step(in[i], i), where[i] = chain.at; };
+  step(0);
+  int64_t i = 1;
+  for (; i + block <= s.size; i += block) {
+    const Plain<T> best = Number<T>::from(chain.best);
+    int changes = 0;  // also where either is NaN
+    for (int64_t k = 0; k < block; ++k) {
+      const Plain<T> x = Number<T>::from(in[i + k]);
+      changes |= !(greatest ? x < best : x > best);
+    }
+    if (changes) {
+      for (int64_t k = 0; k < block; ++k) step(i + k);
+    } else {
+      const T same = chain.best;
+      const int64_t at = chain.at;
+      for (int64_t k = 0; k < block; ++k) out[i + k] = same;
+      for (int64_t k = 0; k < block; ++k) where[i + k] = at;
+    }
+  }
+  for (; i < s.size; ++i) step(i);
+}
+
 // Columns [begin, end) of one outer slice; at most column_block of them.
 template <class T, class Chain> static void scan_columns(const Scan& s, int64_t outer, int64_t begin, int64_t end) {
   const int64_t start = outer * s.size * s.inner + begin;
@@ -119,6 +150,15 @@ template <class T, class Chain> static void scan_columns(const Scan& s, int64_t 
 }
 
 template <class T, class Chain> static Status scan_chains(const Launch& launch, const Scan& s) {
+  if constexpr (requires(Chain chain) { chain.at; }) {
+    if (s.inner == 1 && !s.reverse) {
+      const int64_t each = piece_elements / s.size;
+      parallel_for(launch, s.outer, each > 1 ? each : 1, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) scan_extremes<T, Chain::is_greatest>(s, row);
+      });
+      return {};
+    }
+  }
   if (s.inner == 1) {
     const int64_t groups = (s.outer + side_by_side - 1) / side_by_side;
     const int64_t each = piece_elements / (side_by_side * s.size);

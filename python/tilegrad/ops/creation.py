@@ -324,9 +324,11 @@ def randn_like(x, *, dtype=None, device=None, requires_grad=False, generator=Non
 
 
 def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
-    """Normal numbers; mean and std are numbers (then `size` is needed) or tensors."""
+    """Normal numbers; mean and std are numbers (then `size` is needed) or tensors. Raises RuntimeError for a negative std."""
     if isinstance(mean, _core.TensorBase) or isinstance(std, _core.TensorBase):
         shape = (mean + std).shape
+        if not (bool((std.detach() >= 0).all()) if isinstance(std, _core.TensorBase) else std >= 0):
+            raise RuntimeError("normal: expected all elements of std >= 0")
         return randn(shape, generator=generator, dtype=dtype, device=device) * std + mean
     if size is None:
         raise TypeError("normal: size is needed when mean and std are numbers")

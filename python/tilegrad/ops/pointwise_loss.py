@@ -90,7 +90,7 @@ def target_slope(kind, x, y, parameter):
 
 def _spread(dy, x, reduction):
     """The gradient of every element's loss."""
-    return dy * (1.0 / x.numel()) if REDUCTIONS[reduction] == "mean" else dy
+    return dy * (1.0 / max(x.numel(), 1)) if REDUCTIONS[reduction] == "mean" else dy
 
 
 @pointwise_loss_op.composite

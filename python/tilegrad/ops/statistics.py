@@ -200,7 +200,7 @@ def bincount(x, weights=None, minlength=0):
         raise RuntimeError("weights should be 1-d and have the same length as input")
     if x.numel() == 0:
         return _core.full((minlength,), 0, int64 if weights is None else weights.dtype)
-    x = cast(x, int64)
+    x = x.detach() if x.dtype == int64 else cast(x, int64)
     if int(x.min()) < 0:
         raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, got {int(x.min())}")
     size = max(int(x.max()) + 1, minlength)
@@ -213,9 +213,7 @@ def bincount(x, weights=None, minlength=0):
 def _counted(x, size):
     from ..dtypes import int64
 
-    out = _core.full((size,), 0, int64)
-    _core.scatter_(out, 0, x, _core.expand(_core.full((1,), 1, int64), x.shape), 1)  # 1 is ADD
-    return out
+    return _core.scatter(_core.full((size,), 0, int64), 0, x, _core.expand(_core.full((1,), 1, int64), x.shape), 1)  # 1 is ADD
 
 
 def _limits(name, x, low, high):

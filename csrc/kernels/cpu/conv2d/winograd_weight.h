@@ -5,8 +5,13 @@
 //   dU[xi][o][c] += sum over the block's tiles of M V             a matrix product for every xi
 //   dU  --transform_weight_gradient-->  dw                        once, after the last block
 //
-// The blocks follow from the shapes alone and are added in order; the workers share the steps of each block. So an element's
-// bits do not depend on the number of threads.
+// Blocks are added in order. With few channels a block is too little work to share: then the blocks are cut into slabs, each
+// with a dU of its own and done by one worker from end to end, and the slabs' dU are added in order on the way to dw. Otherwise
+// there is one slab, and the workers share the steps of each block. Blocks and slabs follow from the shapes alone, so that an
+// element's bits do not depend on the number of threads.
+//
+//   few channels   | block block block | block block block | block block |    dU 0 + dU 1 + dU 2
+//                       slab 0               slab 1            slab 2
 #pragma once
 #include "kernels/cpu/conv2d/winograd_product.h"
 
@@ -27,7 +32,7 @@ template <int m> struct WinogradWeight {
 
   const WinogradWeightProblem& p;
   Tiling x_tiling, dy_tiling;
-  int64_t workers, block_tiles, panel, tile_rows;
+  int64_t workers, block_tiles, slabs, panel, tile_rows;
   int64_t v_step, m_row, m_step, u_row, u_step, d_step;
 
   WinogradWeight(const WinogradWeightProblem& problem, int threads)
@@ -46,7 +51,11 @@ template <int m> struct WinogradWeight {
     u_row = panels() * panel + line_floats;
     u_step = p.out_channels * u_row + line_floats;
     d_step = block_tiles + 16;
+    slabs = p.in_channels * p.out_channels <= 64 * 64 ? smaller(most_slabs, blocks()) : 1;
   }
+
+  static constexpr int64_t most_slabs = 8;
+  int64_t blocks() const { return ceil_div(x_tiling.count(), block_tiles); }
 
   int64_t panels() const { return ceil_div(p.in_channels, panel); }
   // of a worker: pixels of one channel, and a register full of transformed channels
@@ -54,34 +63,26 @@ template <int m> struct WinogradWeight {
   int64_t scratch_floats() const {
     return round_up(2 * products * d_step + lanes, line_floats) + products * lanes * turned_step();
   }
+  int64_t vm_floats() const { return products * (v_step + m_step); }
+  // One worker has room for a block of its own if it does whole slabs.
   size_t workspace() const {
-    return size_t(products * (u_step + v_step + m_step) + workers * scratch_floats()) * sizeof(float);
+    const int64_t rooms = slabs > 1 ? workers : 1;
+    return size_t(slabs * products * u_step + rooms * vm_floats() + workers * scratch_floats()) * sizeof(float);
   }
 
   void run(const Launch& launch) {
     float* const u = static_cast<float*>(launch.workspace);
-    float* const v = u + products * u_step;
-    float* const sums = v + products * v_step;
-    float* const scratch = sums + products * m_step;
-    const int64_t tiles = x_tiling.count(), W = workers, channel_groups = ceil_div(p.in_channels, lanes);
-    auto each = [&](const auto& step) { parallel_for(launch, W, 1, [&](int64_t worker, int64_t) { step(worker); }); };
-    for (int64_t begin = 0; begin < tiles; begin += block_tiles) {
-      const Block block{u, v, sums, nullptr, begin, smaller(block_tiles, tiles - begin)};
-      each([&](int64_t w) {
-        Block own = block;
-        own.scratch = scratch + w * scratch_floats();
-        transform_inputs(own, channel_groups * w / W, channel_groups * (w + 1) / W);
-        transform_gradients(own, p.out_channels * w / W, p.out_channels * (w + 1) / W);
-      });
-      each([&](int64_t w) {
-        const int64_t all = products * ceil_div(p.out_channels, tile_rows);
-        multiply(block, all * w / W, all * (w + 1) / W);
-      });
-    }
-    each([&](int64_t w) {
-      for (int64_t o = p.out_channels * w / W; o < p.out_channels * (w + 1) / W; ++o)
+    if (slabs > 1) do_slabs(launch, u);
+    else share_blocks(launch, u);
+    const int64_t W = workers;
+    parallel_for(launch, W, 1, [&](int64_t w, int64_t) {
+      for (int64_t o = p.out_channels * w / W; o < p.out_channels * (w + 1) / W; ++o) {
+        for (int64_t slab = 1; slab < slabs; ++slab)
+          for (int64_t xi = 0; xi < products; ++xi)
+            add_row(u + (slab * products + xi) * u_step + o * u_row, u + xi * u_step + o * u_row);
         for (int64_t c = 0; c < p.in_channels; c += lanes)
           transform_weight_gradient<m>(u + o * u_row + c, u_step, p.weight + o * p.weight_row + c * 9, p.in_channels - c);
+      }
     });
   }
 
@@ -89,8 +90,56 @@ template <int m> struct WinogradWeight {
   struct Block {
     float *u, *v, *sums, *scratch;
     int64_t begin, count;  // tiles
+    int64_t next_count;    // of the block after this one, to be fetched meanwhile; 0 for none
+    bool add;              // to what is in u
     int64_t padded_count() const { return round_up(count, lanes); }
   };
+
+  int64_t row_tiles() const { return ceil_div(p.out_channels, tile_rows); }
+  int64_t channel_groups() const { return ceil_div(p.in_channels, lanes); }
+
+  void do_slabs(const Launch& launch, float* u) {
+    const int64_t W = smaller(workers, slabs), all = blocks(), tiles = x_tiling.count();
+    parallel_for(launch, W, 1, [&](int64_t w, int64_t) {
+      float* const v = u + slabs * products * u_step + w * (vm_floats() + scratch_floats());
+      for (int64_t slab = slabs * w / W; slab < slabs * (w + 1) / W; ++slab) {
+        const int64_t first = all * slab / slabs * block_tiles, end = smaller(all * (slab + 1) / slabs * block_tiles, tiles);
+        for (int64_t begin = first; begin < end; begin += block_tiles) {
+          const int64_t count = smaller(block_tiles, end - begin), next = smaller(block_tiles, tiles - begin - count);
+          const Block block{
+              u + slab * products * u_step, v, v + products * v_step, v + vm_floats(), begin, count, next, begin > first};
+          transform_inputs(block, 0, channel_groups());
+          transform_gradients(block, 0, p.out_channels);
+          multiply(block, 0, products * row_tiles());
+        }
+      }
+    });
+  }
+
+  void share_blocks(const Launch& launch, float* u) {
+    float* const v = u + products * u_step;
+    float* const scratch = v + vm_floats();
+    const int64_t tiles = x_tiling.count(), W = workers;
+    auto each = [&](const auto& step) { parallel_for(launch, W, 1, [&](int64_t worker, int64_t) { step(worker); }); };
+    for (int64_t begin = 0; begin < tiles; begin += block_tiles) {
+      const int64_t count = smaller(block_tiles, tiles - begin), next = smaller(block_tiles, tiles - begin - count);
+      const Block block{u, v, v + products * v_step, nullptr, begin, count, next, begin > 0};
+      each([&](int64_t w) {
+        Block own = block;
+        own.scratch = scratch + w * scratch_floats();
+        transform_inputs(own, channel_groups() * w / W, channel_groups() * (w + 1) / W);
+        transform_gradients(own, p.out_channels * w / W, p.out_channels * (w + 1) / W);
+      });
+      each([&](int64_t w) {
+        const int64_t all = products * row_tiles();
+        multiply(block, all * w / W, all * (w + 1) / W);
+      });
+    }
+  }
+
+  TG_INLINE void add_row(const float* from, float* to) const {
+    for (int64_t c = 0; c < panels() * panel; c += lanes) (Vec<float>::load(to + c) + Vec<float>::load(from + c)).store(to + c);
+  }
 
   // Groups of `lanes` channels. Those that are not there count as zero.
   void transform_inputs(const Block& b, int64_t begin, int64_t end) {
@@ -142,19 +191,16 @@ template <int m> struct WinogradWeight {
   }
 
   void multiply(const Block& b, int64_t begin, int64_t end) {
-    const int64_t row_tiles = ceil_div(p.out_channels, tile_rows);
-    // fetched meanwhile: this worker's share of the next block
-    const int64_t next = b.begin + block_tiles, count = smaller(block_tiles, x_tiling.count() - next),
-                  steps = (end - begin) * panels();
+    const int64_t next = b.begin + b.count, steps = (end - begin) * panels();
     TilePrefetch x, dy;
-    x.template start<m>(p.x, x_tiling, p.in_channels, next, count, p.padding[0], 2 - p.padding[0], steps);
-    dy.template start<m>(p.dy, dy_tiling, p.out_channels, next, count, 0, 0, steps);
+    x.template start<m>(p.x, x_tiling, p.in_channels, next, b.next_count, p.padding[0], 2 - p.padding[0], steps);
+    dy.template start<m>(p.dy, dy_tiling, p.out_channels, next, b.next_count, 0, 0, steps);
     TileArguments<P> t;
     t.depth = b.padded_count();
     t.a_stride = m_row, t.b_stride = panel, t.c_stride = u_row;
-    t.add = b.begin > 0;
+    t.add = b.add;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t xi = i / row_tiles, row = i % row_tiles * tile_rows, rows = smaller(tile_rows, p.out_channels - row);
+      const int64_t xi = i / row_tiles(), row = i % row_tiles() * tile_rows, rows = smaller(tile_rows, p.out_channels - row);
       t.a = b.sums + xi * m_step + row * m_row;
       for (int64_t j = 0; j < p.in_channels; j += panel) {
         x.template step<false>();

@@ -39,6 +39,9 @@ def ctc_loss(
     resolve_reduction(None, None, reduction)
     lengths = [v if isinstance(v, Tensor) else tg.tensor(v, dtype=tg.int64) for v in (input_lengths, target_lengths)]
     inputs, sizes = (v.detach().to(tg.int64).reshape(-1) if v.ndim == 0 else v.detach().to(tg.int64) for v in lengths)
+    for what, x in (("targets", targets), *zip(("input_lengths", "target_lengths"), lengths, strict=True)):
+        if x.dtype.is_floating_point or x.dtype is tg.bool:
+            raise RuntimeError(f"ctc_loss: expected {what} of an integer dtype, got {x.dtype}; use {what}.long()")
     targets = targets.detach().to(tg.int64)
     batched = log_probs.ndim != 2
     if not batched:

@@ -13,6 +13,7 @@ from typing import Any
 import tilegrad as tg
 
 from ...ops import rnn as ops
+from ...ops.arguments import need_tensor
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -165,6 +166,8 @@ class RNNBase(Module):
             states = tuple(hx)
         else:
             states = (hx,)
+        for state in states:
+            need_tensor(self.mode, "hx", state)
         if packed:
             return states
         wanted = 3 if batched else 2
