@@ -109,6 +109,8 @@ def test_names_that_are_not_there(run_python):
         print(message(lambda: torchvision.models))
         print(message(lambda: __import__("torch.onnx")))
         print(message(lambda: __import__("torch.nn.parallel.distributed")))
+        print(message(lambda: __import__("torch.nn.functionl")))
+        print(message(lambda: exec("from torch.optim.lr_scheduler import StpLR")))
         exec("from torch.nn.functional import *")
         assert "relu" in dir(torch) and hasattr(torch, "tensor") and not hasattr(torch, "nothing_like_it")
         import tilegrad
@@ -122,6 +124,9 @@ def test_names_that_are_not_there(run_python):
     assert lines[3].startswith("AttributeError: tilegrad has no torchvision.models")
     assert lines[4] == "ModuleNotFoundError: tilegrad has no module that stands for torch.onnx"
     assert lines[5].startswith("ModuleNotFoundError: tilegrad has no module that stands for torch.nn.parallel")
+    assert lines[6].endswith("no module that stands for torch.nn.functionl; the nearest it has is torch.nn.functional")
+    assert lines[7].startswith("ImportError: tilegrad has no torch.optim.lr_scheduler.StpLR; the nearest it has is")
+    assert lines[7].endswith("torch.optim.lr_scheduler.StepLR")
 
 
 @pytest.mark.parametrize(

@@ -275,3 +275,8 @@ def test_taps_that_all_lie_in_the_padding():
     assert y.shape == (1, 1, 103, 103)
     expected = reference.conv(np.ones((1, 2, 3, 3)), np.ones((1, 2, 3, 3)), padding=100, dilation=50)
     np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_padding_has_one_number_a_dim():
+    with pytest.raises(RuntimeError, match="padding"):
+        F.conv2d(tg.zeros(1, 1, 4, 4), tg.zeros(1, 1, 3, 3), padding=(1, 1, 1, 1))

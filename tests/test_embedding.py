@@ -200,6 +200,13 @@ def test_gradient_has_the_same_bits_for_any_number_of_threads():
     assert np.array_equal(found[0], found[2])
 
 
+@pytest.mark.parametrize("padding_idx, by_frequency", [(2, False), (-1, True), (2, True)])
+def test_the_composite_has_the_value_of_the_rows_whatever_its_gradient_counts(padding_idx, by_frequency):
+    composite = tg._core.Op.__dict__["composite"].__get__(tg.ops.embedding.embedding_op)
+    table, index = tg.arange(8, dtype=tg.float64).reshape(4, 2), tg.tensor([2, 2, 1])
+    assert composite(table, index, padding_idx, by_frequency).tolist() == [[4, 5], [4, 5], [2, 3]]
+
+
 @pytest.mark.parametrize("rows", [0, 2**40, 2**62])
 def test_a_table_without_columns(rows):
     weight = tg.ones(rows, 0, requires_grad=True)

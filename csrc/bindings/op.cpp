@@ -32,6 +32,8 @@ bool bind_arguments(Op* op, P const* args, Py_ssize_t n, P kwnames, P* bound) {
     while (i < op->n_params && PyTuple_GET_ITEM(op->params, i) != key &&
            PyUnicode_Compare(PyTuple_GET_ITEM(op->params, i), key) != 0)
       ++i;
+    if (i == op->n_params && PyUnicode_CompareWithASCIIString(key, "input") == 0) i = 0;  // PyTorch's names
+    else if (i == op->n_params && op->n_params > 1 && PyUnicode_CompareWithASCIIString(key, "other") == 0) i = 1;
     if (i == op->n_params || bound[i]) {
       bind_arguments_error(op, key);
       return false;

@@ -73,7 +73,7 @@ TG_UNARY(softplus, OnFloats) {  // log(1 + e^x); from 20 on it is x to within ro
 inline constexpr double inverse_sqrt_2pi = 0.39894228040143267794;  // 1 / sqrt(2 pi)
 
 // x Phi(x), Phi being the normal distribution function.
-TG_UNARY(gelu, OnFloats) { return x * normal_cdf(x); }
+TG_UNARY(gelu, OnFloats) { return gelu(x); }
 
 // 0.5 x (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3). As 0.5 (1 + tanh u) = sigmoid(2u), it is x sigmoid(x (c1 + c3 x^2)).
 inline constexpr double gelu_c1 = 2 * 0.79788456080286535588;  // 2 sqrt(2 / pi)

@@ -174,6 +174,11 @@ def _real(self: Any) -> Any:
     return self
 
 
+def is_signed(self: Any) -> bool:
+    """Can the dtype hold negative numbers?"""
+    return self.dtype not in (dtypes.uint8, dtypes.bool)
+
+
 def install(cls: Any) -> None:
     """Gives the Tensor class these methods; those it has already stay."""
     for name in _WRITTEN_OVER:
@@ -193,7 +198,7 @@ def install(cls: Any) -> None:
     cls.is_pinned = _constant(False, "Is it in page-locked memory? There is no GPU to copy to.")
     cls.is_shared = _constant(False, "Is it in memory shared with other processes?")
     cls.is_inference = _constant(False, "Was it made in inference_mode? Tensors are alike inside and outside of it.")
-    cls.is_signed = lambda self: self.dtype not in (dtypes.uint8, dtypes.bool)
+    cls.is_signed = is_signed
     cls.is_sparse = cls.is_quantized = cls.is_mps = cls.is_xpu = cls.is_meta = property(_constant(False, "No."))
     cls.is_cpu = property(_constant(True, "Is it on the CPU?"))
     cls.itemsize = property(lambda self: self.dtype.itemsize, doc="Bytes per element.")

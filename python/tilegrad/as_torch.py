@@ -7,6 +7,7 @@ under these names. A name that tilegrad lacks raises an AttributeError that says
 from __future__ import annotations
 
 import difflib
+import dis
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -33,10 +34,22 @@ _PLACES = {
     "torchvision.datasets": "tilegrad.datasets",
 }
 # Packages whose files are one module here: torch.nn.modules.linear, torch.utils.data.dataloader, ...
-_FLAT = (
-    "torch.nn.modules", "torch.optim", "torch.utils.data", "torch.distributions", "torch.utils.tensorboard",
-    "torchvision.transforms", "torchvision.datasets",
-)  # fmt: skip
+_FLAT = {
+    package: frozenset(files.split())
+    for package, files in {
+        "torch.nn.modules": """activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold
+            instancenorm lazy linear loss module normalization padding pixelshuffle pooling rnn sparse transformer upsampling
+            utils""",
+        "torch.optim": "adadelta adagrad adam adamax adamw asgd lbfgs nadam radam rmsprop rprop sgd",
+        "torch.utils.data": "dataloader dataset sampler distributed _utils _utils.collate",
+        "torch.distributions": """bernoulli beta binomial categorical cauchy chi2 constraints dirichlet distribution exponential
+            gamma geometric gumbel half_normal independent kl laplace log_normal multinomial multivariate_normal normal
+            one_hot_categorical pareto poisson relaxed_bernoulli relaxed_categorical studentT uniform utils weibull""",
+        "torch.utils.tensorboard": "writer summary",
+        "torchvision.transforms": "transforms functional",
+        "torchvision.datasets": "mnist cifar folder vision",
+    }.items()
+}
 # Switches of hardware that is not there: they can be read and set.
 _SWITCHES: dict[str, dict[str, Any]] = {
     "torch.backends": {},
@@ -46,6 +59,13 @@ _SWITCHES: dict[str, dict[str, Any]] = {
     "torch.version": {"cuda": None, "hip": None, "__version__": "2.4.0+tilegrad"},
 }
 _ROOTS = ("torch", "torchvision")
+# Modules to name when one with a similar name is asked for.
+_KNOWN = [
+    *_PLACES, *_SWITCHES, "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.parameter",
+    "torch.optim",
+    "torch.optim.lr_scheduler", "torch.utils.data", "torch.utils.tensorboard", "torch.autograd", "torch.distributions",
+    "torch.linalg", "torch.func", "torch.cuda", "torch.amp", "torch.random",
+]  # fmt: skip
 
 
 def _target(name: str, flat: bool = True) -> types.ModuleType | None:
@@ -63,7 +83,7 @@ def _target(name: str, flat: bool = True) -> types.ModuleType | None:
         except ModuleNotFoundError as error:
             if error.name is None or not place.startswith(error.name):
                 raise  # something else is missing
-    package = next((p for p in _FLAT if name.startswith(p + ".")), None) if flat else None
+    package = next((p for p, files in _FLAT.items() if name.removeprefix(p + ".") in files), None) if flat else None
     return None if package is None else _target(package)
 
 
@@ -97,7 +117,11 @@ class _Alias(types.ModuleType):
         if explicit or _target(full, flat=False) is not None:
             return importlib.import_module(full)
         near = difflib.get_close_matches(name, self._public(), n=1, cutoff=0.5)
-        raise AttributeError(f"tilegrad has no {full}" + (f"; the nearest it has is {self.__name__}.{near[0]}" if near else ""))
+        text = f"tilegrad has no {full}" + (f"; the nearest it has is {self.__name__}.{near[0]}" if near else "")
+        caller = sys._getframe(1)
+        if caller.f_lasti >= 0 and caller.f_code.co_code[caller.f_lasti] == dis.opmap["IMPORT_FROM"]:
+            raise ImportError(text, name=self.__name__)  # Python would replace the text of an AttributeError
+        raise AttributeError(text)
 
     def _public(self) -> list[str]:
         target = self.__dict__["_target"]
@@ -112,7 +136,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if fullname.partition(".")[0] not in _ROOTS:
             return None
         if _target(fullname) is None:
-            raise ModuleNotFoundError(f"tilegrad has no module that stands for {fullname}", name=fullname)
+            near = difflib.get_close_matches(fullname, _KNOWN, n=1, cutoff=0.9)
+            hint = f"; the nearest it has is {near[0]}" if near else ""
+            raise ModuleNotFoundError(f"tilegrad has no module that stands for {fullname}{hint}", name=fullname)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:

@@ -230,6 +230,12 @@ class Tensor(_core.TensorBase):
         """The dtype's PyTorch type name, or the tensor in another dtype."""
         if dtype is None:
             return f"tilegrad.{_TYPE_NAMES[self.dtype.name]}"
+        if isinstance(dtype, str):
+            names = {name: key for key, name in _TYPE_NAMES.items()}
+            found = names.get(dtype.rpartition(".")[2])
+            if found is None or "cuda" in dtype:
+                raise ValueError(f"type: invalid type '{dtype}'; a name such as 'torch.FloatTensor' is expected")
+            return self.to(getattr(dtypes, found))
         return self.to(dtype if isinstance(dtype, dtypes.dtype) else getattr(dtype, "dtype", dtype))
 
     def type_as(self, other: Tensor) -> Tensor:

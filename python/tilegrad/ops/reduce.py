@@ -11,7 +11,7 @@ from .. import _core
 from ..autograd.op import op
 from ..dtypes import float32
 from .elementwise import abs as abs_
-from .elementwise import cast, div, exp, sqrt, square, where
+from .elementwise import cast, copy_, div, exp, sqrt, square, where
 
 
 def _restored(dy, x_shape, dim, keepdim):
@@ -93,38 +93,38 @@ def _arguments(dim, keepdim, axis, keepdims):
     return (tuple(dim) if isinstance(dim, list) else dim), keepdim
 
 
-def sum(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+def sum(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     """Sum over dims; integers and bools add up in int64. Long sums use a fixed tree, the same for any number of threads."""
-    if dtype is not None and x.dtype is not dtype:
-        x = cast(x, dtype)
+    if dtype is not None and input.dtype is not dtype:
+        input = cast(input, dtype)
     if axis is not None or keepdims is not None or type(dim) is list:
         dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    return sum_op(x, dim, keepdim)
+    return sum_op(input, dim, keepdim)
 
 
-def mean(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     """Arithmetic mean over dims of a floating tensor."""
-    if dtype is not None and x.dtype is not dtype:
-        x = cast(x, dtype)
+    if dtype is not None and input.dtype is not dtype:
+        input = cast(input, dtype)
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    return mean_op(x, dim, keepdim)
+    return mean_op(input, dim, keepdim)
 
 
-def prod(x, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     """Product over dims."""
-    if dtype is not None and x.dtype is not dtype:
-        x = cast(x, dtype)
-    return prod_op(x, *_arguments(dim, keepdim, axis, keepdims))
+    if dtype is not None and input.dtype is not dtype:
+        input = cast(input, dtype)
+    return prod_op(input, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def amax(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def amax(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Largest value over dims; equal elements share the gradient. NaN wins."""
-    return amax_op(x, *_arguments(dim, keepdim, axis, keepdims))
+    return amax_op(input, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def amin(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def amin(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Smallest value over dims; equal elements share the gradient. NaN wins."""
-    return amin_op(x, *_arguments(dim, keepdim, axis, keepdims))
+    return amin_op(input, *_arguments(dim, keepdim, axis, keepdims))
 
 
 class ValuesIndices(NamedTuple):
@@ -150,61 +150,70 @@ def _extreme(name, x, other, keepdim, best, arg_best, elementwise):
     return ValuesIndices(values, indices)
 
 
-def max(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
-    """max(x): the largest element. max(x, dim): (values, indices) along a dim. max(x, y): the larger, elementwise."""
+def _written(result, out):
+    """The result itself, or written into `out`: a tensor, or (values, indices)."""
+    if out is None:
+        return result
+    if isinstance(result, ValuesIndices):
+        return ValuesIndices(*(copy_(to, value) for to, value in zip(out, result, strict=True)))
+    return copy_(out, result)
+
+
+def max(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None):
+    """max(input): the largest element. max(input, dim): (values, indices) along a dim. with a tensor for dim: elementwise."""
     from .elementwise import maximum
 
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    return _extreme("max", x, dim, keepdim, amax_op, argmax_op, maximum)
+    return _written(_extreme("max", input, dim, keepdim, amax_op, argmax_op, maximum), out)
 
 
-def min(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
-    """min(x): the smallest element. min(x, dim): (values, indices) along a dim. min(x, y): the smaller, elementwise."""
+def min(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None):
+    """min(input): the smallest element. min(input, dim): (values, indices) along a dim. with a tensor for dim: elementwise."""
     from .elementwise import minimum
 
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    return _extreme("min", x, dim, keepdim, amin_op, argmin_op, minimum)
+    return _written(_extreme("min", input, dim, keepdim, amin_op, argmin_op, minimum), out)
 
 
-def argmax(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def argmax(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Position of the largest element along a dim (of the flattened tensor if dim is None), the first of equals."""
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    return argmax_op(x, dim, keepdim)
+    return argmax_op(input, dim, keepdim)
 
 
-def argmin(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def argmin(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Position of the smallest element along a dim (of the flattened tensor if dim is None), the first of equals."""
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    return argmin_op(x, dim, keepdim)
+    return argmin_op(input, dim, keepdim)
 
 
-def any(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def any(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """True where some element is non-zero."""
-    return any_op(x, *_arguments(dim, keepdim, axis, keepdims))
+    return any_op(input, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def all(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def all(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """True where every element is non-zero."""
-    return all_op(x, *_arguments(dim, keepdim, axis, keepdims))
+    return all_op(input, *_arguments(dim, keepdim, axis, keepdims))
 
 
-def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
-    """Variance over dims, in two passes: sum((x - mean)^2) / (n - correction)."""
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
+    """Variance over dims, in two passes: sum((input - mean)^2) / (n - correction)."""
     if isinstance(dim, bool):  # var(unbiased)
         dim, unbiased = None, dim
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if unbiased is not None:
         correction = int(unbiased)
-    deviations = square(x - mean_op(x, dim, True))
-    n = _count(x.shape, dim) - correction
+    deviations = square(input - mean_op(input, dim, True))
+    n = _count(input.shape, dim) - correction
     if n <= 0:
         return div(sum_op(deviations, dim, keepdim), 0.0)
     return sum_op(deviations, dim, keepdim) / float(n)
 
 
-def std(x, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
     """Standard deviation over dims: the square root of `var`."""
-    return sqrt(var(x, dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims))
+    return sqrt(var(input, dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims))
 
 
 logsumexp_op = op(_core.logsumexp, name="logsumexp")
@@ -218,29 +227,29 @@ def _logsumexp_dx(dy, x, dim, out):
     return _restored(dy, x.shape, dim, False) * exp(difference)
 
 
-def logsumexp(x, dim=None, keepdim=False, *, axis=None, keepdims=None):
-    """log(sum(exp(x))) over dims, safe for large x; a fused kernel."""
+def logsumexp(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """log(sum(exp(input))) over dims, safe for large input; a fused kernel."""
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
-    if not x.dtype.is_floating_point:
-        x = cast(x, float32)
-    dims = range(x.ndim) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
+    if not input.dtype.is_floating_point:
+        input = cast(input, float32)
+    dims = range(input.ndim) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
     if len(dims) == 1:
         (at,) = dims
-        out = logsumexp_op(x, at)
+        out = logsumexp_op(input, at)
     else:
         from .shape import permute_op, reshape_op
 
-        reduced = sorted({_wrapped(d, x.ndim) for d in dims})
-        kept = [d for d in range(x.ndim) if d not in reduced]
-        rows = permute_op(x, (*kept, *reduced))
+        reduced = sorted({_wrapped(d, input.ndim) for d in dims})
+        kept = [d for d in range(input.ndim) if d not in reduced]
+        rows = permute_op(input, (*kept, *reduced))
         size = 1
         for d in reduced:
-            size *= x.shape[d]
-        out = logsumexp_op(reshape_op(rows, (*(x.shape[d] for d in kept), size)), -1)
-    if not keepdim or not x.ndim:
+            size *= input.shape[d]
+        out = logsumexp_op(reshape_op(rows, (*(input.shape[d] for d in kept), size)), -1)
+    if not keepdim or not input.ndim:
         return out
-    removed = {d % x.ndim for d in dims}
-    return out.reshape(tuple(1 if d in removed else n for d, n in enumerate(x.shape)))
+    removed = {d % input.ndim for d in dims}
+    return out.reshape(tuple(1 if d in removed else n for d, n in enumerate(input.shape)))
 
 
 def _wrapped(d, ndim):
@@ -258,19 +267,19 @@ def _norm_dx(dy, x, dim, keepdim, out):
 norm_op = op(lambda x, dim, keepdim: _core.sqrt(_core.sum(_core.square(x), dim, keepdim)), name="norm").backward(x=_norm_dx)
 
 
-def norm(x, p=2, dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):
-    """The p-norm over dims: (sum |x|^p)^(1/p); p may be inf, -inf, 0 or 'fro'."""
+def norm(input, p=2, dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):
+    """The p-norm over dims: (sum |input|^p)^(1/p); p may be inf, -inf, 0 or 'fro'."""
     if dtype is not None:
-        x = cast(x, dtype)
+        input = cast(input, dtype)
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if p in ("fro", 2, 2.0, None):
-        return norm_op(x, dim, keepdim)
+        return norm_op(input, dim, keepdim)
     if p == float("inf"):
-        return amax_op(abs_(x), dim, keepdim)
+        return amax_op(abs_(input), dim, keepdim)
     if p == float("-inf"):
-        return amin_op(abs_(x), dim, keepdim)
+        return amin_op(abs_(input), dim, keepdim)
     if p == 1:
-        return sum_op(abs_(x), dim, keepdim)
+        return sum_op(abs_(input), dim, keepdim)
     if p == 0:
-        return sum_op(cast(x != 0, x.dtype), dim, keepdim)
-    return sum_op(abs_(x) ** p, dim, keepdim) ** (1.0 / p)
+        return sum_op(cast(input != 0, input.dtype), dim, keepdim)
+    return sum_op(abs_(input) ** p, dim, keepdim) ** (1.0 / p)

@@ -30,7 +30,7 @@ def check_betas(betas: tuple[float, float]) -> None:
 
 
 class BatchedOptimizer(Optimizer):
-    """Optimizer whose subclasses define `_buffers` and `_run`."""
+    """Optimizer whose subclasses define `_buffers` and `_run` (or, where parameters go together otherwise, `_step_group`)."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every parameter with a gradient; returns closure() if one is given."""
@@ -42,22 +42,27 @@ class BatchedOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         names = self._buffers(group)
-        batches: dict[Any, list[list[Tensor]]] = {}  # parameters, gradients, then a list for each buffer
+        batches: dict[Any, tuple[list[Tensor], list[Tensor], dict[str, list[Tensor]]]] = {}  # parameters, gradients, buffers
         for param in group["params"]:
             grad = matching_gradient(param)
             if grad is None:
                 continue
             state = self.state[param]
-            state["step"] = int(state.get("step", 0)) + 1
-            for name in names:
-                if name not in state:
-                    state[name] = self._start(name, param, group)
-            key = (param.dtype, param.device, state["step"], *self._advance(state, group))
-            batch = batches.setdefault(key, [[] for _ in range(2 + len(names))])
-            for tensors, tensor in zip(batch, (param, grad, *(state[name] for name in names)), strict=True):
-                tensors.append(tensor)
-        for (_, _, step, *extra), (params, grads, *buffers) in batches.items():
-            self._run(group, step, params, grads, dict(zip(names, buffers, strict=True)), *extra)
+            state["step"] = step = int(state.get("step", 0)) + 1
+            key = (param.dtype, param.device, step, *self._advance(state, group))
+            batch = batches.get(key)
+            if batch is None:
+                batch = batches[key] = ([], [], {name: [] for name in names})
+            params, grads, buffers = batch
+            params.append(param)
+            grads.append(grad)
+            for name, tensors in buffers.items():
+                buffer = state.get(name)
+                if buffer is None:
+                    buffer = state[name] = self._start(name, param, group)
+                tensors.append(buffer)
+        for (_, _, step, *extra), (params, grads, buffers) in batches.items():
+            self._run(group, step, params, grads, buffers, *extra)
 
     def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
         """The names of the buffers a parameter of this group has."""

@@ -5,17 +5,17 @@ Source: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html; Polyak 1
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import tilegrad as tg
 
 from .. import _core
 from ..tensor import Tensor
-from .optimizer import Optimizer, matching_gradient, run_closure, run_fused
+from .batched import BatchedOptimizer, check_not_negative
+from .optimizer import matching_gradient, run_fused
 
 
-class SGD(Optimizer):
+class SGD(BatchedOptimizer):
     """v = momentum v + (1 - dampening) g, then p = p - lr v, where g = grad + weight_decay p.
 
     The first v is g itself. nesterov uses g + momentum v instead of v; maximize flips the sign of grad. The state of a
@@ -43,9 +43,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        for value, what in ((lr, "learning rate"), (momentum, "momentum value"), (weight_decay, "weight_decay value")):
-            if not value >= 0.0:
-                raise ValueError(f"Invalid {what}: {value}; it must be 0 or more")
+        check_not_negative({"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay})
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(
                 f"Nesterov momentum requires a momentum and zero dampening, got momentum={momentum}, dampening={dampening}"
@@ -65,14 +63,7 @@ class SGD(Optimizer):
             },
         )
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every parameter with a gradient; returns closure() if one is given."""
-        loss = run_closure(closure)
-        with tg.no_grad():
-            for group in self.param_groups:
-                self._step_group(group)
-        return loss
-
+    # Not the base's: nothing is counted, the first step differs, and without momentum there is no state at all.
     def _step_group(self, group: dict[str, Any]) -> None:
         momentum = float(group["momentum"])
         batches: dict[Any, tuple[list[Tensor], list[Tensor], list[Tensor]]] = {}  # parameters, gradients, buffers
