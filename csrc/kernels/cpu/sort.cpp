@@ -10,7 +10,8 @@
 //   sort          rows of up to 256 by merging, longer ones by a radix sort, 8 bits a pass from the lowest byte up;
 //                 a byte that is the same everywhere costs no pass (8-bit types take one, small integers few)
 //   topk          reads the row once. Candidates better than the k-th best so far go to a buffer of 2k; when it is full it
-//                 is sorted and cut to k. After the first k elements nearly all are passed over 64 at a time.
+//                 is sorted and cut to k; few best ones are kept in order by insertion. Nearly all elements are passed over
+//                 64 at a time.
 //   searchsorted  binary search without branches
 //
 // Cost: sort (2 + 2 passes) reads and writes of the items; topk one read of the row plus about k ln(n / k) candidates.
@@ -25,6 +26,7 @@ namespace tg::TG_ISA {
 
 static constexpr int64_t merge_below = 256;  // from here on the radix sort is faster (measured on Zen 4)
 static constexpr int64_t topk_block = 64;    // elements that are looked at together
+static constexpr int64_t few = 32;           // up to so many best ones are kept in order by insertion
 
 // --- keys ---------------------------------------------------------------------------------------------------------------
 template <int bytes> struct UnsignedOf;
@@ -160,9 +162,40 @@ static void sort_row(const T* x, int64_t cols, bool descending, T* values, int64
   write_best(sort_items<T>(scratch, scratch + cols, cols), x, cols, values, where);
 }
 
+// The k best of a row for small k: they are kept in order, and what may be better is put into its place at once, so that the
+// bar is always as high as it can be.
+template <class T, class Item> static void topk_few(const TopK& v, const T* x, T* values, int64_t* where, Item* best) {
+  const int64_t cols = v.in.cols, k = v.k;
+  auto insert = [&](const Item& item, int64_t held) {  // among the first `held`; the last of k falls out
+    int64_t j = held < k ? held : k - 1;
+    for (; j > 0 && before(item, best[j - 1]); --j) best[j] = best[j - 1];
+    best[j] = item;
+  };
+  for (int64_t i = 0; i < k; ++i) insert(item_of<Item>(x[i], i, v.largest), i);
+  auto bar = [&] { return key_of(x[column_of(best[k - 1])], v.largest); };
+  alignas(64) uint8_t better[topk_block];
+  for (int64_t start = k; start < cols; start += topk_block) {
+    const int64_t count = cols - start < topk_block ? cols - start : topk_block;
+    const Key<T> high = bar();
+    if (count < topk_block) memset(better, 0, sizeof better);
+    for (int64_t i = 0; i < count; ++i)
+      better[i] = key_of(x[start + i], v.largest) < high;  // an equal key comes later: it loses
+    for (int64_t word = 0; word < topk_block; word += 8) {
+      uint64_t found;
+      memcpy(&found, better + word, 8);
+      for (; found; found &= found - 1) {
+        const int64_t i = start + word + (__builtin_ctzll(found) >> 3);
+        if (key_of(x[i], v.largest) < bar()) insert(item_of<Item>(x[i], i, v.largest), k);
+      }
+    }
+  }
+  write_best(best, x, k, values, where);
+}
+
 static int64_t topk_capacity(int64_t k) { return 2 * k + topk_block; }
 
 template <class T, class Item> static void topk_row(const TopK& v, const T* x, T* values, int64_t* where, Item* scratch) {
+  if (v.k <= few) return topk_few<T>(v, x, values, where, scratch);
   const int64_t cols = v.in.cols, capacity = topk_capacity(v.k);
   Item* items = scratch;  // the best so far in order of column within equal keys, then new candidates
   int64_t held = 0;
