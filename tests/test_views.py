@@ -311,3 +311,10 @@ def test_writing_a_tensor_with_gradient_into_a_view_of_a_constant():
     y.view(6)[3:] = w * 2
     (y * y).sum().backward()
     assert w.grad.tolist() == [10.0, 20.0, 30.0]
+
+
+@pytest.mark.parametrize("count, shape", [(0, (2**62, 4)), (5, (3, 6148914691236517207)), (4, (-1, 2**62, 4))])
+def test_a_shape_whose_number_of_elements_overflows(count, shape):
+    with pytest.raises(RuntimeError, match="more elements than memory can hold"):
+        tg.ones(count).reshape(*shape)
+    assert tg.ones(0).reshape(2**62, 4, 0).shape == (2**62, 4, 0)

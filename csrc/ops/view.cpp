@@ -18,15 +18,20 @@ Dims resolve(const char* op, const Dims& shape, int64_t count, const Dims& from)
   Dims out = shape;
   int unknown = -1;
   int64_t known = 1;
+  bool overflow = false, empty = false;
   for (int i = 0; i < shape.size; ++i) {
     if (shape[i] == -1) {
       check(unknown < 0, ErrorKind::runtime, "{}: only one size can be -1, got {}", op, shape);
       unknown = i;
     } else {
       check(shape[i] >= 0, ErrorKind::runtime, "{}: negative size {} in shape {}", op, shape[i], shape);
-      known *= shape[i];
+      empty |= shape[i] == 0;
+      overflow |= __builtin_mul_overflow(known, shape[i], &known);
     }
   }
+  if (empty) known = 0;
+  check(empty || !overflow, ErrorKind::runtime,
+        "{}: shape {} has more elements than memory can hold, the tensor of shape {} has {}", op, shape, from, count);
   if (unknown >= 0) {
     check(known != 0, ErrorKind::runtime, "{}: the size -1 in {} cannot be worked out for a tensor without elements", op,
           shape);
