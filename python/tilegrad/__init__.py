@@ -12,7 +12,7 @@ imported here.
 # isort: skip_file
 import builtins as _builtins
 
-from . import _openmp  # first: it loads _core
+from . import _openmp  # first: it loads numpy and _core, in this order
 from . import _core
 from ._core import __version__
 from . import dtypes
