@@ -24,7 +24,6 @@ SERIAL = pytest.mark.xdist_group("serial")  # `pytest -n auto --dist loadgroup` 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: longer than a few seconds")
-    config.addinivalue_line("markers", "huge: asks for memory that cannot be had; sanitizers end the process there")
     config.addinivalue_line("markers", "xdist_group(name): tests that must not run beside each other")
 
 

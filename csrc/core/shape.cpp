@@ -27,7 +27,8 @@ Dims contiguous_strides(const Dims& shape) {
   int64_t step = 1;
   for (int i = shape.size; i--;) {
     strides[i] = step;
-    step *= shape[i] > 0 ? shape[i] : 1;
+    int64_t next;  // overflows only where another dim is empty: nobody walks these strides
+    if (!__builtin_mul_overflow(step, shape[i] > 0 ? shape[i] : 1, &next)) step = next;
   }
   return strides;
 }
