@@ -69,6 +69,24 @@ def test_ctc_gradient_through_log_softmax():
     assert not x.grad.numpy()[5, 1].any()  # beyond the second sample's length
 
 
+@pytest.mark.parametrize("zero_infinity", [False, True])
+def test_ctc_gradients_by_the_kernel_and_by_differentiable_ops_agree(zero_infinity):
+    x = t(log_softmax(RNG.standard_normal((7, 4, 5))), grad=True)
+    targets = tg.tensor([[1, 1, 3], [2, 3, 0], [0, 0, 0], [4, 4, 4]])
+    loss = F.ctc_loss(x, targets, [7, 5, 0, 3], [3, 2, 0, 3], zero_infinity=zero_infinity, reduction="none")
+    (by_kernel,) = tg.autograd.grad(loss, x, tg.ones(4, dtype=tg.float64), retain_graph=True)
+    (by_ops,) = tg.autograd.grad(loss, x, tg.ones(4, dtype=tg.float64), create_graph=True)
+    np.testing.assert_allclose(by_ops.detach().numpy(), by_kernel.numpy(), rtol=1e-12, atol=1e-14)
+    assert by_ops.requires_grad
+    assert not by_kernel.requires_grad
+
+
+def test_ctc_has_gradients_of_order_two_through_log_softmax():
+    x = t(RNG.standard_normal((6, 2, 4)), grad=True)
+    targets = tg.tensor([1, 1, 3, 2, 3])
+    assert tg.autograd.gradgradcheck(lambda x: F.ctc_loss(tg.log_softmax(x, 2), targets, [6, 5], [3, 2]), [x])
+
+
 def test_ctc_of_a_target_that_does_not_fit():
     x = t(log_softmax(RNG.standard_normal((2, 2, 3))), grad=True)
     arguments = (tg.tensor([[1, 1], [1, 2]]), [2, 2], [2, 2])  # 1 1 needs a blank between

@@ -33,7 +33,8 @@ def ctc_loss(
         blank: the class number of the blank. zero_infinity: targets that do not fit their input count 0, not infinity.
         reduction: "mean" divides each loss by its target's length, then averages; "sum"; "none" gives (N,).
 
-    The gradient is the derivative for log_probs as they are; through log_softmax it is that of PyTorch. It has order 1 only.
+    The gradient is the derivative for log_probs as they are; through log_softmax it is that of PyTorch.
+    A kernel makes it; with create_graph=True differentiable ops do, a few for each step of time, for gradients of any order.
     Raises RuntimeError for lengths, a blank or shapes that do not fit, IndexError for a label out of range.
     """
     resolve_reduction(None, None, reduction)
