@@ -195,6 +195,16 @@ def test_every_case_says_why_it_has_its_size():
     assert all(case.why for case in CASES)
 
 
+def test_every_case_says_what_it_needs_at_least():
+    from tilegrad.bench.cases import op_cost
+
+    assert {case.name for case in CASES if not case.flops and not case.bytes} <= {case.name for case in op_cost.CASES}
+    named = {case.name: case.op for case in CASES}
+    assert (
+        named["layer-norm-4096x768-backward"] == "layer_norm" and named["add-10"] == "add" and named["mlp-step"] == "mlp_step"
+    )
+
+
 def test_bench_measures_and_writes_json(capsys, tmp_path):
     file = tmp_path / "bench.json"
     assert main(["bench", "add-10", "softmax-64", "--vs", "numpy", "--threads", "1", "--rounds", "3", "--json", str(file)]) == 0

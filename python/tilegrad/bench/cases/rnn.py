@@ -45,15 +45,18 @@ def layer(
         return {"x": x.requires_grad_() if backward else x, "layer": made}
 
     directions, out = (2 if options.get("bidirectional") else 1), options.get("proj_size", h)
-    per_step = sum(
+    weights = sum(
         directions * (GATES[kind] * h * ((directions * out if n else i) + out) + (h * out if "proj_size" in options else 0))
         for n in range(options.get("num_layers", 1))
     )
-    flops = 2.0 * t * b * per_step
+    flops = 2.0 * t * b * weights
+    traffic = 4.0 * (t * b * (i + directions * out) + weights)  # the inputs, the outputs, the weights
     name = f"{kind.lower()}{word and '-' + word}-{t}x{b}x{i}x{h}"
     if backward:
-        return Case(f"{name}-backward", f"{why}; value and all gradients", setup, f"layer(x)[0]{BACKWARD}", None, 3 * flops)
-    return Case(name, why, setup, "layer(x)", None, flops)
+        return Case(
+            f"{name}-backward", f"{why}; value and all gradients", setup, f"layer(x)[0]{BACKWARD}", None, 3 * flops, 3 * traffic
+        )
+    return Case(name, why, setup, "layer(x)", None, flops, traffic)
 
 
 def cell(kind: str, b: int, i: int, h: int, why: str, backward: bool) -> Case:
@@ -64,10 +67,13 @@ def cell(kind: str, b: int, i: int, h: int, why: str, backward: bool) -> Case:
         return {"x": x.requires_grad_() if backward else x, "hx": hx, "layer": made}
 
     flops = 2.0 * b * GATES[kind] * h * (i + h)
+    traffic = 4.0 * (b * (i + 2 * h) + GATES[kind] * h * (i + h))
     name, first = f"{kind.lower()}-cell-{b}x{i}x{h}", "[0]" if kind == "LSTM" else ""
     if backward:
-        return Case(f"{name}-backward", f"{why}; value and gradients", setup, f"layer(x, hx){first}{BACKWARD}", None, 2 * flops)
-    return Case(name, why, setup, "layer(x, hx)", None, flops)
+        statement = f"layer(x, hx){first}{BACKWARD}"
+        flops = 2 * flops + 2.0 * b * GATES[kind] * h * i  # the state wants no gradient
+        return Case(f"{name}-backward", f"{why}; value and gradients", setup, statement, None, flops, 3 * traffic)
+    return Case(name, why, setup, "layer(x, hx)", None, flops, traffic)
 
 
 def embedding(rows: int, columns: int, tokens: int, why: str) -> Case:
