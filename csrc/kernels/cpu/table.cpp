@@ -29,6 +29,7 @@ static KernelTable make_table() {
   t.attention_workspace = attention_workspace;
   t.attention_backward = attention_backward;
   t.attention_backward_workspace = attention_backward_workspace;
+  t.arithmetic_loop = arithmetic_loop;
 
   if constexpr (has_wider_floats) {
     take(t.unary, unary_rows);
@@ -125,7 +126,7 @@ static KernelTable make_table() {
     t.resample = resample;
     t.resample_workspace = resample_workspace;
 
-    t.fma_loop = fma_loop;
+    t.memory_loop = memory_loop;
   }
 
   // Bound by memory or by integer arithmetic: compiled once.

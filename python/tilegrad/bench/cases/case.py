@@ -29,7 +29,8 @@ class Case:
         flops: multiplications and additions of the operation's definition.
         bytes: what must be read and written at least, each tensor once.
         op: the operation; the beginning of the name when left out.
-        dtype: what the arithmetic is done on: which arithmetic limit the case is held against.
+        dtype: what the arithmetic is done on, which says what limit the case is held against; left out, ``-bf16`` or ``-int8``
+            in the name tells, else it is float32.
     """
 
     name: str
@@ -40,11 +41,15 @@ class Case:
     flops: float = 0.0
     bytes: float = 0.0
     op: str = ""
-    dtype: str = "float32"
+    dtype: str = ""
 
     def __post_init__(self) -> None:
         if not self.op:
             object.__setattr__(self, "op", re.split(r"-\d|-backward", self.name)[0].replace("-", "_"))
+        if not self.dtype:
+            words = {"bf16": "bfloat16", "int8": "int8"}
+            named = [words[word] for word in self.name.split("-") if word in words]
+            object.__setattr__(self, "dtype", named[0] if named else "float32")
 
 
 def tensors(**shapes: tuple[int, ...]) -> Setup:
