@@ -17,7 +17,7 @@ namespace tg::TG_ISA {
 // Calls f.operator()<S>() with the storage type, where this instruction set has a product of its own for it.
 template <class F> TG_INLINE Status visit_operands(DType dtype, const F& f) {
 #if defined(TG_ISA_avx512_bf16)
-  return dtype == DType::bf16 ? f.template operator()<bf16>() : Status{Status::missing};
+  return dtype == DType::bf16 ? f.template operator()<bf16>() : Status { Status::missing };
 #else
   return visit_floating(dtype, f);
 #endif
@@ -60,7 +60,8 @@ template <class S> struct GradientPairs {};
 
 // Rows as left operands of the tile, times `scale` where operands are scaled.
 template <class S>
-static void copy_left(const S* from, int64_t stride, int64_t rows, int64_t size, typename Operand<S>::Element* to, double scale) {
+static void copy_left(const S* from, int64_t stride, int64_t rows, int64_t size, typename Operand<S>::Element* to,
+                      double scale) {
   if constexpr (Operand<S>::scaled) copy_rows(from, stride, rows, size, to, Compute<S>(scale));
   else copy_pairs(from, stride, rows, size, to);
 }
@@ -128,7 +129,7 @@ TG_INLINE __m512i to_bf16(Vec<float> first, Vec<float> second) { return (__m512i
 
 template <> struct GradientPairs<bf16> {
   Bf16Pair *weights = nullptr, *dscores = nullptr, *dscore_rows = nullptr;  // by lines, by lines, by rows
-  int64_t stride = 0;                                                      // of a line; a row has half of it
+  int64_t stride = 0;                                                       // of a line; a row has half of it
 
   // A strip from row i of the block on: scores and y = dout v^T become P F and dS, up to key `widest`. `line` is room for two
   // rows, the strip for one more row than it has.
@@ -149,7 +150,8 @@ template <> struct GradientPairs<bf16> {
       const float terms[4] = {lse[r], both ? lse[r + 1] : Format<float>::infinity, delta[r], both ? delta[r + 1] : 0.0f};
       Bf16Pair *const to_weights = weights + (i + r) / 2 * stride, *const to_dscores = dscores + (i + r) / 2 * stride;
       uint16_t *const row0 = reinterpret_cast<uint16_t*>(dscore_rows) + (i + r) * stride, *const row1 = row0 + stride;
-      if (dropout) two_rows<true>(x0, x1, y0, y1, end, factor, terms, line, line + s.stride, to_weights, to_dscores, row0, row1);
+      if (dropout)
+        two_rows<true>(x0, x1, y0, y1, end, factor, terms, line, line + s.stride, to_weights, to_dscores, row0, row1);
       else two_rows<false>(x0, x1, y0, y1, end, factor, terms, line, line, to_weights, to_dscores, row0, row1);
       for (int64_t j = end; j < round_up(widest, 2); ++j) {
         to_weights[j] = to_dscores[j] = {0, 0};
@@ -164,11 +166,12 @@ template <> struct GradientPairs<bf16> {
                                  const float* terms, const float* f0, const float* f1, Bf16Pair* to_weights,
                                  Bf16Pair* to_dscores, uint16_t* row0, uint16_t* row1) {
     using V = Vec<float>;
-    const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                                20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                                5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     const V slope(factor * log2_e), lower0(-terms[0] * log2_e), lower1(-terms[1] * log2_e), delta0(terms[2]), delta1(terms[3]);
     for (int64_t j = 0; j < end; j += V::width) {
-      V p0 = power_of_two_quick(fma(V::load(x0 + j), slope, lower0)), p1 = power_of_two_quick(fma(V::load(x1 + j), slope, lower1));
+      V p0 = power_of_two_quick(fma(V::load(x0 + j), slope, lower0)),
+        p1 = power_of_two_quick(fma(V::load(x1 + j), slope, lower1));
       V d0 = V::load(y0 + j), d1 = V::load(y1 + j);
       if (drops) d0 *= V::load(f0 + j), d1 *= V::load(f1 + j);
       const __m512i ds = to_bf16(p0 * (d0 - delta0), p1 * (d1 - delta1));
