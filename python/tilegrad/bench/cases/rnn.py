@@ -18,7 +18,7 @@ SIZES = [
     (200, 2, 300, 300, "long and thin"),
 ]
 # name, options, size, why
-VARIANTS = [
+VARIANTS: list[tuple[str, str, dict[str, Any], tuple[int, int, int, int], str]] = [
     ("LSTM", "bidirectional", {"bidirectional": True}, (40, 16, 100, 100), "two directions: two layers over the same input"),
     ("LSTM", "layers2", {"num_layers": 2}, (35, 20, 200, 200), "two layers: the second one's input wants a gradient"),
     ("LSTM", "proj", {"proj_size": 100}, (35, 20, 200, 200), "h is projected to half"),
