@@ -64,7 +64,7 @@ def run(cases: Sequence[Any], peers: list[str], threads: list[int], rounds: int,
                 lines = report.rows(results[-1:], peers, width)
                 for line in lines if len(results) == 1 else lines[-1:]:
                     output.say(line)
-    text = json.dumps(report.as_json(results, peers), indent=2)
+    text = json.dumps(report.as_json([report.record(result) for result in results], peers), indent=2)
     if quiet:
         output.say(text)
     elif json_file:
@@ -90,7 +90,7 @@ def choose(names: Sequence[str]) -> list[Any]:
 
 def read_peers(text: str) -> list[str]:
     """The peers that were asked for and are installed."""
-    from tilegrad.bench.timing import library
+    from tilegrad.bench.sides import library
 
     names = [name.strip() for name in text.split(",") if name.strip() and name.strip() != "none"]
     for name in names:
