@@ -15,7 +15,9 @@ HERE = str(pathlib.Path(__file__).parent)
 
 # The largest error, relative to the largest value of the result. Winograd's 4x4 tiles multiply values that are combinations of
 # 36 pixels and cancel again: its bound is a multiple of that of a plain sum, which 2x2 tiles reach.
-BOUNDS = {"winograd_4x4": 1e-5, "winograd_2x2": 2e-6, "winograd_5x5": 1e-5, "pointwise": 2e-6, "depthwise": 2e-6, "direct": 3e-6}
+BOUNDS = {
+    "winograd_4x4": 1e-5, "winograd_5x5": 1e-5, "winograd_2x2": 2e-6, "pointwise": 2e-6, "depthwise": 2e-6, "direct": 3e-6,
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -155,7 +157,10 @@ def check_depthwise(count=40):
         assert set(taken) == {"depthwise"}
 
 
-@pytest.mark.parametrize("checked", [check_winograd, check_much_weight, check_pointwise, check_depthwise], ids=lambda f: f.__name__)
+CHECKS = [check_winograd, check_much_weight, check_pointwise, check_depthwise]
+
+
+@pytest.mark.parametrize("checked", CHECKS, ids=lambda f: f.__name__)
 def test_against_float64(checked):
     checked()
 
