@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 import pytest
+
 import test_threads
+import tilegrad as tg
 from test_layout import CSRC, table_rows
 from test_threads import SPLIT
-
-import tilegrad as tg
 from tilegrad import _core
 
 F = tg.nn.functional
