@@ -48,8 +48,8 @@ void vectors(const float* a, const float* b, float* c, long m, long n, long k) {
 }
 
 // 4. A tile of MR x NR sums stays in registers for the whole inner dimension: MR + NV loads for MR * NV multiply-adds and no
-// store. The rows of b that a tile reads lie n floats apart, each in a page of its own where n is large: the cache and the
-// table of pages miss.
+// store. The rows of b that a tile reads lie n floats apart. Where that is a multiple of 4 KB (n = 1024), they all belong into
+// the same few places of the cache and push each other out; at n = 1008 this rung is four times as fast.
 void register_tile(const float* a, const float* b, float* c, long m, long n, long k) {
   const long whole_rows = m / MR * MR, whole_columns = n / NR * NR;
   for (long j = 0; j < whole_columns; j += NR)

@@ -108,7 +108,7 @@ FAMILIES = {
     for f in (
         Family(
             "matmul",
-            {"m": 960, "n": 960, "k": 960},
+            {"m": 1024, "n": 1024, "k": 1024},
             [
                 Rung("three_loops", "three loops"),
                 Rung("row_order", "rows instead of columns"),
@@ -201,7 +201,8 @@ def compile_program(name: str, folder: Path) -> ctypes.CDLL:
 
 def call(library: ctypes.CDLL, rung: str, inputs: Arrays, out: np.ndarray, sizes: dict[str, int]) -> Callable[[], Any]:
     """The rung as a function without arguments; its result is in `out`."""
-    pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*inputs, out)]
+    arrays = (*inputs, out)
+    pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in arrays]  # which keep the arrays alive
     function = getattr(library, rung)
     function.restype = None
     numbers = [ctypes.c_long(n) for n in sizes.values()]
@@ -289,6 +290,10 @@ def as_text(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def share(part: float) -> str:
+    return f"{part:.0%}" if part >= 0.01 else f"{part:.1%}"
+
+
 def as_page(family: Family, rows: list[Row], machine: str) -> str:
     sizes = ", ".join(f"{k} = {v}" for k, v in family.sizes.items())
     lines = [
@@ -301,8 +306,8 @@ def as_page(family: Family, rows: list[Row], machine: str) -> str:
     ]
     for r in rows:
         gain = f"{r.gain:.1f}x" if r is not rows[0] else ""
-        time_text = f"{r.seconds * 1e3:.3g} ms"
-        lines.append(f"| {r.step} | {r.threads} | {time_text} | {r.gflops:.3g} | {r.of_peak:.0%} | {gain} |")
+        time_text = f"{r.seconds:.3g} s" if r.seconds >= 1 else f"{r.seconds * 1e3:.3g} ms"
+        lines.append(f"| {r.step} | {r.threads} | {time_text} | {r.gflops:.3g} | {share(r.of_peak)} | {gain} |")
     total = rows[0].seconds / rows[-1].seconds
     lines += ["", f"From the first rung to the last: {total:,.0f} times.", ""]
     lines += [f"```{{image}} ../figures/ladder-{family.name}.png", f":alt: GFLOP/s of each rung of {family.name}", "```", ""]
