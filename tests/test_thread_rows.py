@@ -25,7 +25,8 @@ if not CSRC.is_dir():
 pytestmark = pytest.mark.xdist_group("serial")
 
 NOT_SPLIT = {
-    "fma_loop": "one thread's peak",
+    "arithmetic_loop": "measures one thread's peak",
+    "memory_loop": "measures one thread's way to memory",
     "conv2d_algorithm": "gives a name, computes nothing",
 }
 
