@@ -108,9 +108,9 @@ def versions(peers: Sequence[str]) -> dict[str, str]:
     return {"tilegrad": tg.__version__, **{peer: module.__version__ for peer, module in modules.items()}}
 
 
-def as_json(records: Sequence[Record], peers: Sequence[str]) -> dict[str, Any]:
-    """A whole run."""
-    return {"machine": machine(), "versions": versions(peers), "results": list(records)}
+def as_json(records: Sequence[Record], peers: Sequence[str], limits: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """A whole run; ``limits``: of the machine, for every number of threads, where they were measured."""
+    return {"machine": machine(), "versions": versions(peers), "limits": list(limits), "results": list(records)}
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
