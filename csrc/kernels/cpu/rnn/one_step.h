@@ -91,8 +91,9 @@ template <class T, int gates> class OneStep {
     int64_t k = 0;
     do {  // once even if there is no term: the sum is then empty
       for (int64_t i = 0; i < count; i += tile_rows)
-        find_tile<P, true>(smaller(tile_rows, count - i), vectors)({smaller(kc, terms - k), weight + (row + i) * terms + k, terms,
-                                                                    panel + k * ld, ld, sums + i * nr<P>, nr<P>, add || k > 0});
+        find_tile<P, true>(smaller(tile_rows, count - i),
+                           vectors)({smaller(kc, terms - k), weight + (row + i) * terms + k, terms, panel + k * ld, ld,
+                                     sums + i * nr<P>, nr<P>, add || k > 0});
       k += kc;
     } while (k < terms);
   }
