@@ -119,6 +119,17 @@ def linear(rows: int, inputs: int, outputs: int, activation: str, why: str) -> l
     ]
 
 
+def int8(rows: int, inputs: int, outputs: int, why: str) -> Case:
+    """A linear layer with int8 weights, its input quantised in the call."""
+
+    def setup(t: Any) -> dict[str, Any]:
+        net = t.nn.Sequential(t.nn.Linear(inputs, outputs)).eval()
+        return {"net": t.ao.quantization.quantize_dynamic(net, {t.nn.Linear}, dtype=t.qint8), "x": t.randn(rows, inputs)}
+
+    traffic = 4.0 * (rows * inputs + rows * outputs) + inputs * outputs
+    return Case(f"linear-{rows}x{inputs}x{outputs}-int8", why, setup, "net(x)", None, 2.0 * rows * inputs * outputs, traffic)
+
+
 CASES = [
     *matmul(16, 16, 16, "a tile or two: only overhead", both=False),
     *matmul(64, 64, 64, "fits L1: packing and call overhead show"),
@@ -175,4 +186,12 @@ CASES = [
     *linear(2048, 384, 1536, "gelu", "transformer block"),
     *linear(64, 120, 84, "relu", "a layer of LeNet: overhead counts"),
     *linear(1024, 1024, 1024, "relu", "a wide layer"),
+    int8(1, 4096, 4096, "int8: one row, bound by memory"),
+    int8(1, 512, 512, "int8: one row, a small layer"),
+    int8(32, 512, 2048, "int8: few rows"),
+    int8(128, 784, 512, "int8: a layer of an MLP"),
+    int8(2048, 384, 1536, "int8: transformer block"),
+    int8(1024, 1024, 1024, "int8: a wide layer"),
+    int8(65, 127, 131, "int8: ragged sizes"),
+    int8(512, 4096, 4096, "int8: large"),
 ]  # fmt: skip
