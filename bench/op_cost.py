@@ -16,7 +16,8 @@ from typing import Any
 
 import tilegrad as tg
 from tilegrad.bench.cases.op_cost import CASES
-from tilegrad.bench.timing import fma_probe, library
+from tilegrad.bench.sides import library
+from tilegrad.bench.timing import fma_probe
 
 LIMITS = {"add-10": 0.35, "add-10-graph": 0.45, "mul-chain": 40.0}  # us: the gate
 GOALS = {"add-10": 0.25, "add-10-graph": 0.30, "mul-chain": 30.0}  # us

@@ -14,7 +14,7 @@ import os
 import pytest
 
 from tilegrad.bench.cases import CASES
-from tilegrad.bench.timing import function, thread_count
+from tilegrad.bench.sides import function, thread_count
 
 THREADS = int(os.environ.get("TILEGRAD_BENCH_THREADS", "1"))
 

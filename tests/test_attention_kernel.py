@@ -148,7 +148,7 @@ def test_dropout_is_the_composites_in_value_and_gradient(shape):
 def test_a_mask_that_learns_gets_its_gradient():
     q, k, v = (tg.randn(2, 2, 5, 4, dtype=tg.float64) for _ in range(3))
     mask = tg.randn(2, 5, 5, dtype=tg.float64, requires_grad=True)
-    assert tg.testing.gradcheck(lambda m: F.scaled_dot_product_attention(q, k, v, m, is_causal=True), mask)
+    assert tg.testing.gradcheck(lambda m: F.scaled_dot_product_attention(q, k, v, m), mask)
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -165,14 +165,74 @@ def test_nothing_of_the_size_of_the_scores_is_made(backward):
     assert tg.memory_stats()["peak_bytes"] - before < (24 << 20 if backward else 8 << 20)
 
 
-@pytest.mark.parametrize("dtype", [tg.bfloat16, tg.float16])
-def test_16_bit_results_are_those_of_float32_rounded_once(dtype):
+def test_float16_results_are_those_of_float32_rounded_once():
     arrays = make((1, 2, 2, 70, 200, 32, 32), None, False, 6)
-    half = [x.requires_grad_() for x in tensors(arrays[:3], dtype)]
+    half = [x.requires_grad_() for x in tensors(arrays[:3], tg.float16)]
     full = [x.detach().float() for x in half]
     out = attention(*half, None, 0.2, True, 0.0, 0, 0)[0]
-    assert (out == attention(*full, None, 0.2, True, 0.0, 0, 0)[0].to(dtype)).all()
-    assert all(g.dtype == dtype for g in tg.autograd.grad(out.sum(), half))
+    assert (out == attention(*full, None, 0.2, True, 0.0, 0, 0)[0].to(tg.float16)).all()
+    assert all(g.dtype == tg.float16 for g in tg.autograd.grad(out.sum(), half))
+
+
+# Shapes that meet every edge of the products in pairs: odd sizes and lengths, odd strips, blocks that end in the middle.
+PAIRS = [
+    ((2, 2, 2, 17, 17, 64, 64), None, False, 0.125),
+    ((1, 4, 2, 63, 65, 33, 31), None, True, 0.2),
+    ((1, 2, 1, 130, 401, 20, 7), "padding", False, 0.3),
+    ((1, 2, 2, 193, 191, 80, 96), "bool", True, 0.1),
+    ((1, 2, 2, 70, 90, 64, 64), "float", True, 0.125),
+    ((1, 1, 1, 9, 50, 1, 1), "rows", False, 1.0),
+    ((1, 2, 2, 40, 70, 16, 16), None, True, -0.25),
+    ((1, 2, 2, 40, 70, 16, 16), None, False, 0.0),
+    ((1, 1, 1, 7, 5, 1100, 3), None, False, 0.02),
+]
+
+
+def bfloat16_call(shape, mask, is_causal, scale, dropout=0.0, seed=6):
+    """(out, lse, dq, dk, dv) in bfloat16, the same in float64 of the same numbers."""
+    *arrays, m, dy = make(shape, mask, True, seed)
+    rounded = [tg.tensor(a).to(tg.bfloat16) for a in (*arrays, dy)]
+    found = []
+    for dtype in (tg.bfloat16, tg.float64):
+        q, k, v, dout = (x.to(dtype).requires_grad_() for x in rounded)
+        wide = None if m is None else tg.tensor(m) if m.dtype == bool else tg.tensor(m, dtype=tg.float32).to(dtype)
+        if wide is not None and wide.dtype == tg.bfloat16:
+            wide = tg.tensor(m, dtype=tg.float32)
+        out, lse = attention(q, k, v, wide, scale, is_causal, dropout, 3, 7)
+        found.append([x.detach().double().numpy() for x in (out, lse, *tg.autograd.grad(out, (q, k, v), dout.detach()))])
+    return found
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("call", PAIRS, ids=str)
+def test_bfloat16_is_float64_within_its_rounding(call, dropout):
+    for name, r, e in zip(("out", "lse", "dq", "dk", "dv"), *bfloat16_call(*call, dropout), strict=True):
+        seen = np.isfinite(e)
+        np.testing.assert_array_equal(np.isfinite(r), seen)
+        error = np.abs(r[seen] - e[seen]).max(initial=0)
+        # a sum of products of numbers with 8 bits: the largest entry's last bit or two; lse is float32 throughout
+        assert error <= (2e-5 if name == "lse" else 2.0**-6) * max(1.0, np.abs(e[seen]).max(initial=0)), (name, error)
+
+
+@pytest.mark.xdist_group("threads")
+def test_bfloat16_gives_the_same_bits_for_any_number_of_threads():
+    before, seen = tg.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 4):
+            tg.set_num_threads(threads)
+            seen.append([x.tobytes() for call in PAIRS for x in bfloat16_call(*call, 0.2)[0]])
+    finally:
+        tg.set_num_threads(before)
+    assert all(s == seen[0] for s in seen)
+
+
+def test_later_tokens_do_not_change_earlier_bits_of_bfloat16():
+    q, k, v = (tg.randn(1, 2, 150, 40).to(tg.bfloat16) for _ in range(3))
+    before = attention(q, k, v, None, 0.2, True, 0.0, 0, 0)[0]
+    for x in (q, k, v):
+        x[:, :, 101:] = 3.0
+    after = attention(q, k, v, None, 0.2, True, 0.0, 0, 0)[0]
+    assert (before[:, :, :101] == after[:, :, :101]).all() and not (before[:, :, 101:] == after[:, :, 101:]).all()
 
 
 ERRORS = [

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from tilegrad.bench.cases import CASES
 from tilegrad.cli import COMMANDS, main
 from tilegrad.cli import verify as verify_command
 from tilegrad.course import recipe_names
@@ -58,7 +57,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        ("trian mlp", "unknown command 'trian' (did you mean 'train'?); commands: list, train, verify, doctor, bench"),
+        ("trian mlp", "unknown command 'trian' (did you mean 'train'?); commands: list, train, verify, doctor, bench, explain"),
         ("train mpl", "unknown recipe 'mpl' (did you mean 'mlp'?); see `tilegrad list`"),
         ("train nothing.py", "no recipe file "),
         ("train", "which recipe? try: tilegrad train mlp, or tilegrad list"),
@@ -185,37 +184,3 @@ def test_verify_of_a_real_op(capsys):
     assert main(["verify", "--op", "softmax"]) == 0
     assert "all agree with NumPy" in capsys.readouterr().out
     assert "did you mean 'softmax'" in refused(capsys, "verify", "--op", "sofmax")
-
-
-# --- bench ------------------------------------------------------------------------------------------------------------
-
-
-def test_every_case_says_why_it_has_its_size():
-    assert len({case.name for case in CASES}) == len(CASES)
-    assert all(case.why for case in CASES)
-
-
-def test_bench_measures_and_writes_json(capsys, tmp_path):
-    file = tmp_path / "bench.json"
-    assert main(["bench", "add-10", "softmax-64", "--vs", "numpy", "--threads", "1", "--rounds", "3", "--json", str(file)]) == 0
-    text = capsys.readouterr().out
-    assert "softmax-64x10" in text and "x numpy" in text
-    results = json.loads(file.read_text())["results"]
-    assert [result["case"] for result in results] == ["add-10", "softmax-64x10"]
-    assert all(result["seconds"]["tilegrad"] > 0 and result["ratio"]["numpy"] > 0 for result in results)
-
-
-def test_bench_throws_disturbed_samples_away():
-    from tilegrad.bench.timing import Samples, self_spread
-
-    samples = Samples(seconds=[1.0, 9.0, 1.1], probes=[200.0, 90.0, 190.0])
-    assert samples.kept(peak=200.0) == [1.0, 1.1]
-    assert self_spread([1.0, 1.1, 1.0, 1.1]) == pytest.approx(1 - 1 / 1.1) and self_spread([1.0]) == 0
-
-
-def test_the_cases_run_once():
-    from tilegrad.bench.timing import function
-
-    for case in CASES:
-        if "16M" not in case.name and "2048" not in case.name and "adam" not in case.name:
-            function(case, "tilegrad")()

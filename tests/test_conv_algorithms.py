@@ -15,7 +15,9 @@ HERE = str(pathlib.Path(__file__).parent)
 
 # The largest error, relative to the largest value of the result. Winograd's 4x4 tiles multiply values that are combinations of
 # 36 pixels and cancel again: its bound is a multiple of that of a plain sum, which 2x2 tiles reach.
-BOUNDS = {"winograd_4x4": 1e-5, "winograd_2x2": 2e-6, "pointwise": 2e-6, "depthwise": 2e-6, "direct": 3e-6}
+BOUNDS = {
+    "winograd_4x4": 1e-5, "winograd_5x5": 1e-5, "winograd_2x2": 2e-6, "pointwise": 2e-6, "depthwise": 2e-6, "direct": 3e-6,
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -103,11 +105,29 @@ def winograd_shapes(rng, count):
 def check_winograd(count=12):
     rng = np.random.default_rng(1)
     taken = set()
-    for size, outputs, groups, padding in winograd_shapes(rng, count):
+    for i, (size, outputs, groups, padding) in enumerate(winograd_shapes(rng, count)):
+        dilation = (1, 1) if i % 2 else tuple(int(v) for v in rng.integers(1, 5, 2))
+        options = {"groups": groups, "padding": padding, "dilation": dilation}
         for mode in ("auto", "precise"):
             with setting(mode):
-                taken |= set(check(rng, size, outputs, (3, 3), groups=groups, padding=padding))
-    assert taken == {"winograd_4x4", "winograd_2x2"}
+                taken |= set(check(rng, size, outputs, (3, 3), **options))
+        reach = max(4 * d + 1 - 2 * p for d, p in zip(dilation, padding, strict=True))
+        if min(size[2:]) > reach:
+            taken |= set(check(rng, size, outputs, (5, 5), **options))
+    assert {"winograd_4x4", "winograd_2x2", "winograd_5x5"} <= taken
+
+
+def check_much_weight(count=4):
+    """So many channels that weights are transformed where they are used, in several groups of tiles."""
+    rng = np.random.default_rng(12)
+    sizes = [(1, 200, 8, 9), (3, 260, 9, 31), (2, 220, 33, 60), (1, 600, 16, 16)]
+    taken = set()
+    for size in sizes[:count]:
+        for kernel in (3, 5):
+            for mode in ("auto", "precise"):
+                with setting(mode):
+                    taken |= set(check(rng, size, 210, (kernel, kernel), padding=1, dilation=1 + (kernel == 3)))
+    assert {"winograd_4x4", "winograd_2x2", "winograd_5x5"} <= taken
 
 
 def check_pointwise(count=24):
@@ -137,7 +157,10 @@ def check_depthwise(count=40):
         assert set(taken) == {"depthwise"}
 
 
-@pytest.mark.parametrize("checked", [check_winograd, check_pointwise, check_depthwise], ids=lambda f: f.__name__)
+CHECKS = [check_winograd, check_much_weight, check_pointwise, check_depthwise]
+
+
+@pytest.mark.parametrize("checked", CHECKS, ids=lambda f: f.__name__)
 def test_against_float64(checked):
     checked()
 
@@ -153,7 +176,7 @@ def test_against_float64_under(isa, run_python):
         import tilegrad as tg
         import test_conv_algorithms as t
         assert tg._core.isa_name() == {isa!r}
-        t.check_winograd(4); t.check_pointwise(8); t.check_depthwise(16)
+        t.check_winograd(4); t.check_much_weight(2); t.check_pointwise(8); t.check_depthwise(16)
     """
     run_python(code, TILEGRAD_ISA=isa, timeout=600)
 
@@ -165,6 +188,15 @@ def test_sums_beyond_one_block():
     assert "winograd_4x4" in check(rng, (6, 530, 9, 12), 20, (3, 3), padding=1)
     assert set(check(rng, (3, 1100, 5, 7), 530, (1, 1))) == {"pointwise"}
     assert set(check(rng, (1, 530, 5, 7), 1100, (1, 1))) == {"pointwise"}
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(63, 65), (65, 63), (140, 145), (145, 140), (600, 17)])
+def test_channels_that_are_no_whole_registers(channels, outputs):
+    """Blocks and scratch memory are chosen for the channels there are, not for the next multiple of a register."""
+    rng = np.random.default_rng(11)
+    for threads in (1, 2):
+        with setting(threads=threads):
+            assert set(check(rng, (2, channels, 29, 30), outputs, (3, 3), padding=1)) == {"winograd_4x4"}
 
 
 def test_typical_errors():
@@ -182,13 +214,17 @@ def test_typical_errors():
 CHOICES = [
     # input, weight, options, (auto, precise, direct) forward
     ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}, ("winograd_4x4", "winograd_2x2", "direct")),
-    ((1, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}, ("winograd_2x2", "winograd_2x2", "direct")),
-    ((1, 512, 7, 7), (512, 512, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
+    ((1, 128, 14, 14), (128, 128, 3, 3), {"padding": 1}, ("winograd_2x2", "winograd_2x2", "direct")),
+    ((1, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}, ("winograd_4x4", "winograd_2x2", "direct")),
+    ((1, 512, 7, 7), (512, 512, 3, 3), {"padding": 1}, ("winograd_2x2", "winograd_2x2", "direct")),
+    ((1, 512, 4, 4), (512, 512, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
     ((32, 15, 32, 32), (64, 15, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
     ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 1, "stride": 2}, ("direct", "direct", "direct")),
-    ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 2, "dilation": 2}, ("direct", "direct", "direct")),
+    ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 2, "dilation": 2}, ("winograd_4x4", "winograd_2x2", "direct")),
+    ((1, 64, 9, 9), (64, 64, 3, 3), {"padding": 4, "dilation": 4}, ("winograd_2x2", "winograd_2x2", "direct")),
     ((32, 64, 56, 56), (64, 32, 3, 3), {"padding": 1, "groups": 2}, ("winograd_4x4", "winograd_2x2", "direct")),
-    ((32, 64, 56, 56), (64, 64, 5, 5), {"padding": 2}, ("direct", "direct", "direct")),
+    ((32, 64, 56, 56), (64, 64, 5, 5), {"padding": 2}, ("winograd_5x5", "direct", "direct")),
+    ((1, 64, 9, 9), (64, 64, 5, 5), {"padding": 2}, ("direct", "direct", "direct")),
     ((32, 64, 56, 56), (256, 64, 1, 1), {}, ("pointwise",) * 3),
     ((32, 64, 56, 56), (256, 64, 1, 1), {"stride": 2}, ("direct",) * 3),
     ((32, 64, 56, 56), (64, 1, 3, 3), {"padding": 1, "groups": 64}, ("depthwise",) * 3),
@@ -235,6 +271,9 @@ SPLIT = [
     ((5, 40, 19, 23), 50, (3, 3), {"padding": 1}),  # few tiles: the threads share a block
     ((8, 17, 60, 61), 20, (3, 3), {"padding": 2}),  # many: each has blocks of its own
     ((2, 600, 12, 12), 40, (3, 3), {"padding": 1}),
+    ((2, 230, 30, 31), 250, (3, 3), {"padding": 1}),  # many channels: two groups of tiles
+    ((2, 40, 30, 31), 50, (5, 5), {"padding": 2}),
+    ((3, 40, 30, 31), 50, (3, 3), {"padding": 2, "dilation": 2}),
     ((9, 16, 64, 63), 33, (3, 3), {"padding": 1}),  # few channels: slabs of blocks for the gradient of the weights
     ((7, 70, 9, 11), 90, (1, 1), {}),
     ((1, 600, 3, 5), 300, (1, 1), {}),

@@ -107,7 +107,7 @@ def table_rows():
 
 
 WITHOUT_SPEC = {
-    "fma_loop",  # the machine's limit, for benchmarks
+    "arithmetic_loop", "memory_loop",  # the machine's limits, for benchmarks
     "sgd", "adam", "adaptive", "total_norm", "scale_all",  # tests/test_optim.py, tests/test_optimizers.py
     "conv2d_algorithm",  # tests/test_conv_algorithms.py
 }  # fmt: skip

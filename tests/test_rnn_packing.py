@@ -77,6 +77,8 @@ def test_errors_of_layers():
         (TypeError, r"expected hx to be a tuple \(h_0, c_0\), got Tensor", lambda: lstm(x, h)),
         (RuntimeError, "dtype", lambda: lstm(x.double())),
         (ValueError, "hidden_size must be greater than zero, got 0", lambda: nn.LSTM(4, 0)),
+        (ValueError, "LSTM: num_layers must be at most 65536, got 2147483648", lambda: nn.LSTM(4, 3, 1 << 31)),
+        (ValueError, "GRU: hidden_size=2305843009213693952 is more than can be counted", lambda: nn.GRU(4, 1 << 61)),
         (ValueError, "num_layers must be greater than zero, got 0", lambda: nn.LSTM(4, 6, 0)),
         (TypeError, "hidden_size should be of type int, got: float", lambda: nn.GRU(4, 6.0)),
         (ValueError, r"dropout should be a number in range \[0, 1\]", lambda: nn.GRU(4, 6, 2, dropout=1.5)),
@@ -105,6 +107,7 @@ def test_errors_of_cells():
         (RuntimeError, "Expected hidden to be 2D as the input is, got 1D", lambda: gru(x, h[0])),
         (ValueError, r"expected hx to be a pair \(h, c\), got 3 tensors", lambda: lstm(x, (h, h, h))),
         (ValueError, "hidden_size must be greater than zero, got 4 and 0", lambda: nn.GRUCell(4, 0)),
+        (ValueError, "LSTMCell: input_size=1152921504606846976 is more than can be counted", lambda: nn.LSTMCell(1 << 60, 3)),
         (ValueError, "Unknown nonlinearity: gelu", lambda: nn.RNNCell(4, 6, nonlinearity="gelu")),
     ):
         with pytest.raises(error, match=match):

@@ -191,14 +191,33 @@ void add_process(pb::module_& m) {
       "How this library was built.");
   m.def(
       "fma_peak_gflops",
-      [](int threads, double milliseconds) {
+      [](int threads, double milliseconds, const std::string& dtype) {
         return guarded([&] {
-          ReleaseGil gil(true);
-          return fma_peak_gflops(threads, milliseconds);
+          const DType types[] = {DType::f32, DType::f64, DType::bf16, DType::i8};
+          for (DType type : types)
+            if (dtype == name_of(type)) {
+              ReleaseGil gil(true);
+              return peak_gflops(type, threads, milliseconds);
+            }
+          fail(ErrorKind::value, "fma_peak_gflops: expected float32, float64, bfloat16 or int8, got '{}'", dtype);
         });
       },
-      pb::arg("threads"), pb::arg("milliseconds"),
-      "Float32 GFLOP/s of pure fma on this machine: the limit that benchmarks divide by.");
+      pb::arg("threads"), pb::arg("milliseconds"), pb::arg("dtype") = "float32",
+      "GFLOP/s of pure multiply-add on this machine, the limit that benchmarks divide by; 0 without an instruction for dtype.");
+  m.def(
+      "memory_gigabytes_per_second",
+      [](const pb::object& buffer, bool copies, int threads, double milliseconds) {
+        tensor_argument("memory_gigabytes_per_second", buffer);
+        return guarded([&] {
+          const Array& array = array_of(buffer.ptr());
+          check(array.dtype == DType::f32 && array.contiguous(), ErrorKind::value,
+                "memory_gigabytes_per_second: expected a contiguous float32 tensor");
+          ReleaseGil gil(true);
+          return memory_gigabytes_per_second(array.as<float>(), array.numel(), copies, threads, milliseconds);
+        });
+      },
+      pb::arg("buffer"), pb::arg("copies"), pb::arg("threads"), pb::arg("milliseconds"),
+      "GB/s of reading a tensor again and again, or of copying its first half over its second.");
   m.def("memory_stats", [] {
     const MemoryStats s = memory_stats();
     return pb::dict(pb::arg("live_bytes") = s.live_bytes, pb::arg("peak_bytes") = s.peak_bytes,

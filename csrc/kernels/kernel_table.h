@@ -153,8 +153,9 @@ struct KernelTable {
   size_t (*total_norm_workspace)(const ParameterList&);
   Status (*scale_all)(const Launch&, const ParameterList&, double factor);  // of all parameters
 
-  // the machine's limit: runs pure fma and says how many FLOPs that were
-  int64_t (*fma_loop)(int64_t iterations);
+  // the machine's limits: pure multiply-add (FLOPs; 0 = not on this type), reading or copying (bytes; a null `to` reads)
+  int64_t (*arithmetic_loop)(DType, int64_t iterations);
+  int64_t (*memory_loop)(const float* from, float* to, int64_t count);
 };
 
 // The tables compiled into this build, best last; null where the build or the processor lacks the instruction set.

@@ -176,6 +176,7 @@ Status resample(const Launch&, const Resample&, const void* in, void* out);
 size_t resample_workspace(const Resample&);
 
 // probe.cpp
-int64_t fma_loop(int64_t iterations);
+int64_t arithmetic_loop(DType, int64_t iterations);
+int64_t memory_loop(const float* from, float* to, int64_t count);
 
 }  // namespace tg::TG_ISA

@@ -41,15 +41,15 @@ TG_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 // q of one row, filled up with zeros to `length` terms.
 [[gnu::noinline]] static RowScale quantize_row(const float* x, int64_t n, Term* q, int64_t length) {
   using V = Vec<float>;
-  V low(0), high(0), largest(0);
+  V low(0), high(0), nothing(0);
   for (int64_t k = 0; k < n; k += V::width) {
     const V v = V::load(x + k, n - k);
     low = min_or_second(v, low);
     high = max_or_second(v, high);
-    largest = max(largest, abs(v));  // NaN if there is one
+    nothing = fma(v, V(0), nothing);  // NaN if there is a NaN or an infinity
   }
-  const float worst = reduce_max(largest), smallest = reduce_min(low);
-  if (!(worst <= __FLT_MAX__)) {
+  const float smallest = reduce_min(low);
+  if (reduce_add(nothing) != 0) {
     __builtin_memset(q, 0, size_t(length) * sizeof(Term));
     return {__builtin_nanf(""), 0};
   }
@@ -71,24 +71,40 @@ TG_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 }
 
 // y of `rows` rows and `cols` columns from the sums of a tile.
-static void finish(const QuantizedLinear& p, int32_t* sums, const RowScale* scales, int64_t row, int64_t rows, int64_t col,
-                   int64_t cols) {
+struct Scaling {
+  const QuantizedLinear& p;
+  const int32_t* sums;
+  const RowScale* scales;
+  int64_t row, rows, col, cols;
+};
+
+template <Activation activation> [[gnu::noinline]] static void scale_tile(const Scaling& t) {
   using V = Vec<float>;
   using Lanes [[gnu::vector_size(V::width * 4)]] = int32_t;
-  float scaled[Dot::tile_rows * tile_columns];
-  for (int64_t i = 0; i < rows; ++i) {
-    const V scale(scales[i].scale);
-    const Lanes zero = Lanes{} + scales[i].zero;
-    for (int64_t j = 0; j < cols; j += V::width) {
-      Lanes sum, columns;
-      __builtin_memcpy(&sum, sums + i * tile_columns + j, sizeof sum);
-      __builtin_memcpy(&columns, p.sums + col + j, sizeof columns);
-      const V exact = V::raw(__builtin_convertvector(sum - zero * columns, typename V::Register));
-      (exact * (scale * V::load(p.scale + col + j))).store(scaled + i * tile_columns + j);
+  const QuantizedLinear& p = t.p;
+  for (int64_t j = 0; j < t.cols; j += V::width) {
+    const int64_t n = t.cols - j;
+    const V scale = V::load(p.scale + t.col + j), bias = p.bias ? V::load(p.bias + t.col + j, n) : V(0);
+    Lanes sum, columns;
+    __builtin_memcpy(&columns, p.sums + t.col + j, sizeof columns);
+    for (int64_t i = 0; i < t.rows; ++i) {
+      __builtin_memcpy(&sum, t.sums + i * tile_columns + j, sizeof sum);
+      const V exact = V::raw(__builtin_convertvector(sum - t.scales[i].zero * columns, typename V::Register));
+      const V y = exact * (V(t.scales[i].scale) * scale) + bias;
+      activate<float, activation>(y).store(p.y + (t.row + i) * p.outputs + t.col + j, n);
     }
   }
-  finish_tile<float, float>({scaled, tile_columns, p.y + row * p.outputs + col, p.outputs, rows, cols},
-                            {p.bias ? p.bias + col : nullptr, nullptr, p.activation});
+}
+
+static void finish(const Scaling& t) {
+  switch (t.p.activation) {
+    case Activation::none: return scale_tile<Activation::none>(t);
+    case Activation::relu: return scale_tile<Activation::relu>(t);
+    case Activation::gelu: return scale_tile<Activation::gelu>(t);
+    case Activation::gelu_tanh: return scale_tile<Activation::gelu_tanh>(t);
+    case Activation::tanh: return scale_tile<Activation::tanh>(t);
+    case Activation::sigmoid: return scale_tile<Activation::sigmoid>(t);
+  }
 }
 
 // Rows [row, row + rows), columns [col, end), of which col begins a tile.
@@ -107,7 +123,7 @@ static void product(const QuantizedLinear& p, const Term* q, const RowScale* sca
       if (Dot::tile_steps > 2 && steps == 3) dot_rows<Dot::tile_steps>(m, tile);
       else if (Dot::tile_steps > 1 && steps == 2) dot_rows<2>(m, tile);
       else dot_rows<1>(m, tile);
-      finish(p, sums, scales + i, row + i, m, j, cols);
+      finish({p, sums, scales + i, row + i, m, j, cols});
     }
   }
 }

@@ -27,6 +27,11 @@ static KernelTable make_table() {
   t.matmul_workspace = matmul_workspace;
   t.quantized_linear = quantized_linear;
   t.quantized_linear_workspace = quantized_linear_workspace;
+  t.attention = attention;
+  t.attention_workspace = attention_workspace;
+  t.attention_backward = attention_backward;
+  t.attention_backward_workspace = attention_backward_workspace;
+  t.arithmetic_loop = arithmetic_loop;
 
   if constexpr (has_wider_floats) {
     take(t.unary, unary_rows);
@@ -89,10 +94,6 @@ static KernelTable make_table() {
     t.rnn = rnn;
     t.rnn_backward = rnn_backward;
     t.rnn_workspace = rnn_workspace;
-    t.attention = attention;
-    t.attention_workspace = attention_workspace;
-    t.attention_backward = attention_backward;
-    t.attention_backward_workspace = attention_backward_workspace;
     t.layer_norm = layer_norm;
     t.layer_norm_backward = layer_norm_backward;
     t.layer_norm_backward_workspace = layer_norm_backward_workspace;
@@ -127,7 +128,7 @@ static KernelTable make_table() {
     t.resample = resample;
     t.resample_workspace = resample_workspace;
 
-    t.fma_loop = fma_loop;
+    t.memory_loop = memory_loop;
   }
 
   // Bound by memory or by integer arithmetic: compiled once.

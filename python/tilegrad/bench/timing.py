@@ -1,54 +1,103 @@
 """Timing that survives a shared machine.
 
-* Ours and the peer alternate in one process, with the same number of threads, so that both meet the same neighbours.
-* Beside every sample the FMA peak is probed. A sample taken while the probe was well under the best one of the run is
-  thrown away: something else was on the CPU.
-* Medians, not minima; and the peer is compared with itself to know how much of a difference is noise.
+* The sides alternate, with the same number of threads, so that all meet the same neighbours.
+* Beside every sample two probes are taken: the rate of pure arithmetic and the rate of reading memory. A sample with a low
+probe before or behind it is thrown away and taken again: something else was on the processor or on its memory. * Medians, not
+minima; and the peer is compared with itself to know how much of a difference is noise. * A result stays alive while the next
+one is computed, as in a training loop, so that no allocator gets its buffer back at once. * The first call of a sample is not
+timed: the probes have emptied the caches.
 """
 
 from __future__ import annotations
 
+import functools
 import statistics
-import timeit
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 import tilegrad as tg
 
 from .cases import Case
+from .sides import Sampler, library, sampler, thread_count
 
 PROBE_MILLISECONDS = 3.0  # long enough for the other library's threads to stop spinning
-UNDISTURBED = 0.85  # of the best probe
+MEMORY_MILLISECONDS = 1.0
+PROBED_NUMBERS = 16 << 20  # 64 MB, more than the caches hold
+UNDISTURBED = 0.85  # of the best arithmetic probe
+UNDISTURBED_MEMORY = 0.6  # of the best memory probe, which varies more by itself
 SAMPLE_SECONDS = 0.003  # a sample repeats the statement for at least this long
+CASE_SECONDS = 20.0  # a case that takes longer has fewer samples, but FEWEST
+FEWEST = 5
+FEWEST_KEPT = 3  # a result of fewer undisturbed samples is in doubt
+WARM_SECONDS = 0.02  # a call that takes longer does not notice cold caches
+
+
+@dataclass
+class Probe:
+    """The machine at one moment: GFLOP/s of pure arithmetic, GB/s of reading memory."""
+
+    arithmetic: float
+    memory: float = float("inf")
 
 
 @dataclass
 class Samples:
-    """Seconds per call of one side, and the probe (GFLOP/s, 0 without one) taken just before each."""
+    """Seconds per call of one side, and the weaker of the probes before and behind each."""
 
     seconds: list[float] = field(default_factory=list)
-    probes: list[float] = field(default_factory=list)
+    probes: list[Probe] = field(default_factory=list)
 
-    def kept(self, peak: float) -> list[float]:
+    def kept(self, best: Probe) -> list[float]:
         """The undisturbed samples."""
-        return [s for s, probe in zip(self.seconds, self.probes, strict=True) if probe >= UNDISTURBED * peak]
+        least = Probe(UNDISTURBED * best.arithmetic, UNDISTURBED_MEMORY * best.memory)
+        pairs = zip(self.seconds, self.probes, strict=True)
+        return [s for s, p in pairs if p.arithmetic >= least.arithmetic and p.memory >= least.memory]
+
+    def used(self, best: Probe) -> list[float]:
+        """The undisturbed samples; the third with the best probes when there are too few of them."""
+        kept = self.kept(best)
+        if len(kept) >= min(FEWEST_KEPT, len(self.seconds)):
+            return kept
+        order = sorted(range(len(self.seconds)), key=lambda i: -self.probes[i].arithmetic)
+        return [self.seconds[i] for i in order[: max(1, len(order) // 3)]]
+
+
+@dataclass
+class Side:
+    """One side of a case: the median, how far the middle half of the samples lies apart, samples used and taken."""
+
+    median: float
+    spread: float
+    kept: int
+    taken: int
 
 
 @dataclass
 class Result:
-    """One case with one number of threads: median seconds per side, and how sure they are."""
+    """One case with one number of threads: seconds per side, and how sure they are."""
 
     case: Case
     threads: int
-    seconds: dict[str, float]
-    kept: int
-    taken: int
-    peak: float  # best FMA probe, GFLOP/s
-    spread: float  # |1 - peer / peer|: the peer's odd samples against its even ones; 0 without a peer
+    sides: dict[str, Side]
+    best: Probe  # the best probes of the run
+    spread: float = 0.0  # |1 - peer / peer|: the peer's odd samples against its even ones; 0 without a peer
+    peak: float = 0.0  # GFLOP/s of pure arithmetic on the case's dtype
+    failed: dict[str, str] = field(default_factory=dict)  # peers that could not be measured, and why
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The median of every side."""
+        return {name: side.median for name, side in self.sides.items()}
+
+    @property
+    def kept(self) -> int:
+        """The fewest undisturbed samples of a side."""
+        return min(side.kept for side in self.sides.values())
+
+    @property
+    def taken(self) -> int:
+        """The samples of a side."""
+        return max(side.taken for side in self.sides.values())
 
     def ratio(self, peer: str) -> float | None:
         """How many times faster than the peer we are."""
@@ -60,99 +109,117 @@ class Result:
         return ratio is not None and ratio < 1 - self.spread
 
 
-def fma_probe(threads: int) -> float:
-    """GFLOP/s of pure FMA right now; 0 when the build has no probe."""
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+def fma_probe(threads: int, dtype: str = "float32") -> float:
+    """GFLOP/s of pure multiply-add right now; 0 when the build has no probe, or the processor no instruction, for it."""
     probe = getattr(tg._core, "fma_peak_gflops", None)
-    return float(probe(threads, PROBE_MILLISECONDS)) if probe else 0.0
+    return float(probe(threads, PROBE_MILLISECONDS, dtype)) if probe else 0.0
 
 
-def library(name: str) -> Any:
-    """The module measured under this name, or None if it is not installed."""
-    if name == "tilegrad":
-        return tg
-    try:
-        return __import__(name)
-    except ImportError:
-        return None
+@functools.cache
+def _probed_memory() -> tg.Tensor:
+    return tg.zeros(PROBED_NUMBERS)
 
 
-@contextmanager
-def thread_count(threads: int) -> Any:
-    """``threads`` for tilegrad, torch (if it is loaded) and NumPy's BLAS (if threadpoolctl is there)."""
-    import sys
-
-    before = tg.get_num_threads()
-    tg.set_num_threads(threads)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)
-    try:
-        try:
-            from threadpoolctl import threadpool_limits
-        except ImportError:
-            yield
-        else:
-            with threadpool_limits(threads, user_api="blas"):
-                yield
-    finally:
-        tg.set_num_threads(before)
+def take_probe(threads: int) -> Probe:
+    """Both probes."""
+    rate = tg._core.memory_gigabytes_per_second(_probed_memory(), False, threads, MEMORY_MILLISECONDS)
+    return Probe(fma_probe(threads), rate)  # the arithmetic last: it lets the other library's threads go to sleep
 
 
-def names_for(case: Case, side: str) -> tuple[str, dict[str, Any]] | None:
-    """(statement, its names) of the case on one side; None if that side cannot do it or is not installed."""
-    if side == "numpy":
-        if case.numpy is None:
-            return None
-        return case.numpy, {"np": np, **{name: value.numpy() for name, value in case.setup(tg).items()}}
-    module = library(side)
-    if module is None:
-        return None
-    module.manual_seed(0)
-    return case.stmt, {"t": module, "F": module.nn.functional, **case.setup(module)}
+@functools.cache
+def arithmetic_peak(threads: int, dtype: str) -> float:
+    """GFLOP/s of pure multiply-add on ``dtype``: the best of a few probes; float32's where there is no instruction for it."""
+    best = max(fma_probe(threads, dtype) for _ in range(5))
+    return best or arithmetic_peak(threads, "float32")
 
 
-def timer(case: Case, side: str) -> timeit.Timer | None:
-    """The case's statement on one side, ready to be timed."""
-    found = names_for(case, side)
-    return timeit.Timer(found[0], globals=found[1]) if found else None
+_best: dict[int, float] = {}  # the best arithmetic probe of the process, by threads
 
 
-def function(case: Case, side: str) -> Callable[[], None] | None:
-    """The case's statement on one side as a function without arguments."""
-    found = names_for(case, side)
-    if not found:
-        return None
-    exec(f"def call():\n    {found[0]}", found[1])
-    return found[1]["call"]
+# --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def calibrate(run: Callable[[int], float]) -> int:
-    """How many calls make one sample; the first call is the warm-up."""
-    run(1)
-    once = max(min(run(1) for _ in range(3)), 1e-9)
-    return max(1, int(SAMPLE_SECONDS / once))
+def calibrate(sample: Sampler) -> tuple[float, int]:
+    """(seconds of one call, how many calls make one sample)."""
+    sample(1, 1)
+    once = max(min(sample(0, 1) for _ in range(3)), 1e-9)
+    return once, max(1, int(SAMPLE_SECONDS / once))
 
 
-def measure(case: Case, sides: list[str], threads: int, rounds: int = 15) -> Result:
-    """Time ``case`` on every side that can do it, alternating; ``rounds`` samples of each."""
+def measure(case: Case, sides: Sequence[str], threads: int, rounds: int = 15, retakes: int = 2) -> Result:
+    """Time ``case`` on every side that can do it, alternating: ``rounds`` undisturbed samples of each.
+
+    Disturbed ones are taken again, at most ``retakes`` times as many as were asked for.
+    """
+    for side in sides:
+        library(side)  # what is not loaded cannot be told its number of threads
     with thread_count(threads):
-        timers = {side: t for side in sides if (t := timer(case, side)) is not None}
-        calls = {side: calibrate(t.timeit) for side, t in timers.items()}
-        samples = {side: Samples() for side in timers}
-        for number in range(rounds):
-            order = list(timers) if number % 2 == 0 else list(timers)[::-1]
+        samplers, once, calls, failed = prepare(case, sides, threads)
+        each = sum(max(SAMPLE_SECONDS, seconds) for seconds in once.values())
+        rounds = min(rounds, max(FEWEST, int(CASE_SECONDS / each)))
+        samples = {side: Samples() for side in samplers}
+        best = before = take_probe(threads)
+        for number in range(rounds * (1 + retakes)):
+            best = Probe(max(best.arithmetic, _best.get(threads, 0.0)), best.memory)
+            if number >= rounds and all(len(s.kept(best)) >= rounds for s in samples.values()):
+                break
+            order = list(samplers) if number % 2 == 0 else list(samplers)[::-1]
             for side in order:
-                samples[side].probes.append(fma_probe(threads))
-                samples[side].seconds.append(timers[side].timeit(calls[side]) / calls[side])
-    peak = max(probe for s in samples.values() for probe in s.probes)
-    kept = {side: s.kept(peak) for side, s in samples.items()}
-    seconds = {side: statistics.median(kept[side] or s.seconds) for side, s in samples.items()}
-    peers = [side for side in timers if side != "tilegrad"]
-    spread = max((self_spread(kept[side] or samples[side].seconds) for side in peers), default=0.0)
-    return Result(case, threads, seconds, min(map(len, kept.values())), rounds, peak, spread)
+                warm = int(once[side] < WARM_SECONDS)
+                samples[side].seconds.append(samplers[side](warm, calls[side]) / calls[side])
+                behind = take_probe(threads)
+                weaker = Probe(min(before.arithmetic, behind.arithmetic), min(before.memory, behind.memory))
+                samples[side].probes.append(weaker)
+                best = Probe(max(best.arithmetic, behind.arithmetic), max(best.memory, behind.memory))
+                before = behind
+        _best[threads] = best.arithmetic
+        peak = best.arithmetic if case.dtype == "float32" else arithmetic_peak(threads, case.dtype)
+    result = summary(case, threads, samples, best, peak)
+    result.failed.update(failed)
+    return result
+
+
+def prepare(
+    case: Case, sides: Sequence[str], threads: int
+) -> tuple[dict[str, Sampler], dict[str, float], dict[str, int], dict[str, str]]:
+    """By side: what takes samples, seconds of a call, calls of a sample, and what went wrong with a peer."""
+    samplers, once, calls, failed = {}, {}, {}, {}
+    for side in sides:
+        try:
+            found = sampler(case, side, threads)
+            if found is not None:
+                once[side], calls[side] = calibrate(found)
+                samplers[side] = found
+        except Exception as error:  # a peer that cannot do it must not cost the case
+            if side == "tilegrad":
+                raise
+            failed[side] = f"{type(error).__name__}: {error}"
+    return samplers, once, calls, failed
+
+
+def summary(case: Case, threads: int, samples: dict[str, Samples], best: Probe, peak: float) -> Result:
+    """Medians and spreads of the samples."""
+    used = {side: s.used(best) for side, s in samples.items()}
+    sides = {
+        side: Side(statistics.median(used[side]), quartile_spread(used[side]), len(s.kept(best)), len(s.seconds))
+        for side, s in samples.items()
+    }
+    spread = max((self_spread(used[side]) for side in samples if side != "tilegrad"), default=0.0)
+    return Result(case, threads, sides, best, spread, peak)
 
 
 def self_spread(seconds: list[float]) -> float:
     """How far the medians of every other sample lie apart: the noise of this run, as a share."""
     even, odd = seconds[::2], seconds[1::2]
     return abs(1 - statistics.median(even) / statistics.median(odd)) if odd else 0.0
+
+
+def quartile_spread(seconds: list[float]) -> float:
+    """How far the middle half of the samples lies apart, as a share of the median."""
+    if len(seconds) < 3:
+        return 0.0
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (high - low) / middle

@@ -20,7 +20,8 @@
 // order. Where batch * groups is small, the blocks of keys of one group of heads are dealt out to a number of parts that depends on
 // the shapes alone, whose dq are added in order. So the bits do not depend on the number of threads.
 #include "core/parallel.h"
-#include "kernels/cpu/attention/strip.h"
+#include "kernels/cpu/attention/pairs.h"
+#include "kernels/cpu/kernels.h"
 
 namespace tg::TG_ISA {
 
@@ -38,24 +39,36 @@ template <class T> static int64_t slab_elements(const Attention& a) {
 template <class S> class Backward {
   using T = Compute<S>;
   using V = Vec<T>;
+  using O = Operand<S>;
+  using P = typename O::P;
+  using Element = typename O::Element;
 
  public:
   Backward(const Attention& a, const AttentionGradients& grads, void* base)
       : a_(a), grads_(grads), key_block_(key_block_of<T>(a)), memory_(base) {
-    const int64_t panels = ceil_div(key_block_, nr<Products<T>>), rows = a.heads / a.groups * a.rows;
+    const int64_t panels = ceil_div(key_block_, nr<P>), rows = a.heads / a.groups * a.rows;
+    const int64_t strip_rows = O::scaled ? query_block : mr, lines = O::elements(query_block);
     size_ = padded<T>(a.size), value_size_ = padded<T>(a.value_size);
-    key_panels_ = memory_.take<T>(panels * panel_elements(a.size));
-    value_panels_ = memory_.take<T>(panels * panel_elements(a.value_size));
-    keys_ = memory_.take<T>(key_block_ * size_);
+    key_panels_ = memory_.take<Element>(panels * O::panel_elements(a.size));
+    value_panels_ = memory_.take<Element>(panels * O::panel_elements(a.value_size));
+    keys_ = memory_.take<Element>(O::elements(key_block_) * size_);
     dkeys_ = memory_.take<T>(key_block_ * size_);
     dvalues_ = memory_.take<T>(key_block_ * value_size_);
-    queries_ = memory_.take<T>(query_block * size_);
-    douts_ = memory_.take<T>(query_block * value_size_);
-    weights_ = memory_.take<T>(query_block * stride());
-    dscores_ = memory_.take<T>(query_block * stride());
-    line_ = memory_.take<T>(stride());
+    queries_ = memory_.take<Element>(query_block * O::row_elements(a.size));
+    douts_ = memory_.take<Element>(query_block * O::row_elements(a.value_size));
+    scores_ = memory_.take<T>(strip_rows * stride());
+    dscores_ = memory_.take<T>(strip_rows * stride());
+    line_ = memory_.take<T>(2 * stride());
     lse_ = memory_.take<T>(rows);
     delta_ = memory_.take<T>(rows);
+    if constexpr (!O::scaled) {
+      query_lines_ = memory_.take<Element>(lines * size_);
+      dout_lines_ = memory_.take<Element>(lines * value_size_);
+      pairs_.weights = memory_.take<Element>(lines * stride());
+      pairs_.dscores = memory_.take<Element>(lines * stride());
+      pairs_.dscore_rows = memory_.take<Element>(query_block * stride() / 2);
+      pairs_.stride = stride();
+    }
   }
   size_t bytes() const { return memory_.used(); }
 
@@ -70,15 +83,14 @@ template <class S> class Backward {
       for (int64_t i = 0; i < shared; ++i)
         for (int64_t row = a_.causal ? col / query_block * query_block : 0; row < a_.rows; row += query_block)
           block(b, g * shared + i, row, smaller(query_block, a_.rows - row), col, cols, i * a_.rows, slab);
-      // queries_ held scale * q, so that dk has its scale already
-      store_rows<S, T>(dkeys_, cols, a_.size, T(1), at<S>(grads_.dk, b, g, col), grads_.dk.row_stride);
+      // numbers of the compute type were multiplied as scale * q, so that dk has its scale already
+      store_rows<S, T>(dkeys_, cols, a_.size, T(O::scaled ? 1 : a_.scale), at<S>(grads_.dk, b, g, col), grads_.dk.row_stride);
       store_rows<S, T>(dvalues_, cols, a_.value_size, T(1), at<S>(grads_.dv, b, g, col), grads_.dv.row_stride);
     }
   }
 
  private:
   int64_t stride() const { return key_block_ + V::width; }
-  static int64_t panel_elements(int64_t size) { return size * nr<Products<T>> + int64_t(64 / sizeof(T)); }
   template <class X> static X* at(const Heads& x, int64_t b, int64_t h, int64_t row) {
     return head_of<X>(x, b, h) + row * x.row_stride;
   }
@@ -96,11 +108,25 @@ template <class S> class Backward {
 
   void load_keys(int64_t b, int64_t g, int64_t col, int64_t cols) {
     const S *const k = at<const S>(a_.k, b, g, col), *const v = at<const S>(a_.v, b, g, col);
-    pack_panels(k, a_.k.row_stride, cols, a_.size, key_panels_, panel_elements(a_.size));
-    pack_panels(v, a_.v.row_stride, cols, a_.value_size, value_panels_, panel_elements(a_.value_size));
-    copy_rows(k, a_.k.row_stride, cols, a_.size, keys_, T(1));
+    pack_panels(k, a_.k.row_stride, cols, a_.size, key_panels_);
+    pack_panels(v, a_.v.row_stride, cols, a_.value_size, value_panels_);
+    pack_lines_of(k, a_.k.row_stride, cols, a_.size, keys_);
     __builtin_memset(dkeys_, 0, size_t(cols * size_) * sizeof(T));
     __builtin_memset(dvalues_, 0, size_t(cols * value_size_) * sizeof(T));
+  }
+
+  // Rows of queries and of dout: as left operands of the products with panels, and as right ones of the products over rows.
+  void load_queries(int64_t b, int64_t h, int64_t row, int64_t rows) {
+    const S *const q = at<const S>(a_.q, b, h, row), *const dout = at<const S>(grads_.dout, b, h, row);
+    const int64_t q_stride = a_.q.row_stride, dout_stride = grads_.dout.row_stride;
+    copy_left(q, q_stride, rows, a_.size, queries_, a_.scale);
+    copy_left(dout, dout_stride, rows, a_.value_size, douts_, 1.0);
+    if constexpr (O::scaled) {
+      query_lines_ = queries_, dout_lines_ = douts_;
+    } else {
+      pack_lines_of(q, q_stride, rows, a_.size, query_lines_);
+      pack_lines_of(dout, dout_stride, rows, a_.value_size, dout_lines_);
+    }
   }
 
   // `rows` queries from `row` on, and the block of keys that is loaded; `first` is where lse_ and delta_ of the head begin.
@@ -109,16 +135,15 @@ template <class S> class Backward {
     const int64_t widest = visible_cols(a_, row + rows, col, cols);
     const Seen seen = mask.seen(row, rows, col, widest);
     if (widest == 0 || seen == Seen::nothing) return;
-    copy_rows(at<const S>(a_.q, b, h, row), a_.q.row_stride, rows, a_.size, queries_, T(a_.scale));
-    copy_rows(at<const S>(grads_.dout, b, h, row), grads_.dout.row_stride, rows, a_.value_size, douts_, T(1));
+    load_queries(b, h, row, rows);
 
     const Dropout<T> dropout(a_, b, h);
-    const int64_t strip_rows = ceil_div(rows, ceil_div(rows, mr));
+    const int64_t strip_rows = round_up(ceil_div(rows, ceil_div(rows, mr)), P::terms);
     int64_t top = 0;  // the first row that sees a key
     for (int64_t i = 0; i < rows; i += strip_rows) {
       const int64_t height = smaller(strip_rows, rows - i);
-      const Strip<T> s{
-          weights_ + i * stride(), stride(), row + i, height, col, visible_cols(a_, row + i + height, col, cols), a_.causal};
+      const Strip<T> s{scores_ + (O::scaled ? i * stride() : 0),      stride(), row + i, height, col,
+                       visible_cols(a_, row + i + height, col, cols), a_.causal};
       if (s.cols == 0) {
         top = i + height;
         continue;
@@ -126,30 +151,43 @@ template <class S> class Backward {
       const int64_t term = first + row + i;
       strip(s, i, cols, widest, term, seen == Seen::something ? &mask : nullptr, a_.dropout > 0 ? &dropout : nullptr);
     }
-    const int64_t depth = rows - top;
-    const T *const weights = weights_ + top * stride(), *const dscores = dscores_ + top * stride();
-    multiply_block<T, false>(
-        {widest, value_size_, depth, weights, stride(), douts_ + top * value_size_, value_size_, dvalues_, value_size_, true});
-    multiply_block<T, false>({widest, size_, depth, dscores, stride(), queries_ + top * size_, size_, dkeys_, size_, true});
-    multiply_block<T, true>(
-        {depth, size_, widest, dscores, stride(), keys_, size_, slab + (first + row + top) * size_, size_, true});
+    const int64_t depth = O::elements(rows - top), line = top / P::terms;
+    const Element *weights, *dscores, *dscore_rows;
+    int64_t row_stride = stride();
+    if constexpr (O::scaled) {
+      weights = scores_ + top * stride();
+      dscores = dscore_rows = dscores_ + top * stride();
+    } else {
+      row_stride = stride() / 2;
+      weights = pairs_.weights + line * stride(), dscores = pairs_.dscores + line * stride();
+      dscore_rows = pairs_.dscore_rows + top * row_stride;
+    }
+    multiply_block<P, false>({widest, value_size_, depth, weights, stride(), dout_lines_ + line * value_size_, value_size_,
+                              dvalues_, value_size_, true});
+    multiply_block<P, false>(
+        {widest, size_, depth, dscores, stride(), query_lines_ + line * size_, size_, dkeys_, size_, true});
+    multiply_block<P, true>({rows - top, size_, O::elements(widest), dscore_rows, row_stride, keys_, size_,
+                             slab + (first + row + top) * size_, size_, true});
   }
 
   // P (times dropout) and dS of one strip; i is its first row within the block, `term` its place in lse_ and delta_.
   void strip(const Strip<T>& s, int64_t i, int64_t cols, int64_t widest, int64_t term, const HeadMask<T>* mask,
              const Dropout<T>* dropout) {
-    T* const dscores = dscores_ + i * stride();
-    multiply_panels<T>(
-        {s.rows, s.cols, a_.size, queries_ + i * size_, key_panels_, panel_elements(a_.size), cols, s.scores, stride()});
-    if (mask) mask->add_to(s, line_);
-    hide_unseen(s);
-    multiply_panels<T>({s.rows, s.cols, a_.value_size, douts_ + i * value_size_, value_panels_, panel_elements(a_.value_size),
-                        cols, dscores, stride()});
-    for (int64_t r = 0; r < s.rows; ++r) {
-      if (dropout) dropout->factors(s.row + r, s.col, s.cols, line_);
-      gradient_row(s.at(r), dscores + r * stride(), padded<T>(s.cols), lse_[term + r], delta_[term + r],
-                   dropout ? line_ : nullptr);
-      for (int64_t j = padded<T>(s.cols); j < widest; ++j) s.at(r)[j] = dscores[r * stride() + j] = 0;
+    T* const dscores = dscores_ + (O::scaled ? i * stride() : 0);
+    multiply_panels<S>(
+        {s.rows, s.cols, a_.size, queries_ + i * O::row_elements(a_.size), key_panels_, cols, s.scores, stride()});
+    const T factor = finish_scores<S>(a_, s, mask, line_);
+    multiply_panels<S>(
+        {s.rows, s.cols, a_.value_size, douts_ + i * O::row_elements(a_.value_size), value_panels_, cols, dscores, stride()});
+    if constexpr (O::scaled) {
+      for (int64_t r = 0; r < s.rows; ++r) {
+        if (dropout) dropout->factors(s.row + r, s.col, s.cols, line_);
+        gradient_row(s.at(r), dscores + r * stride(), padded<T>(s.cols), lse_[term + r], delta_[term + r],
+                     dropout ? line_ : nullptr);
+        for (int64_t j = padded<T>(s.cols); j < widest; ++j) s.at(r)[j] = dscores[r * stride() + j] = 0;
+      }
+    } else {
+      pairs_.gradients(s, dscores, i, widest, factor, lse_ + term, delta_ + term, dropout, line_);
     }
   }
 
@@ -173,7 +211,9 @@ template <class S> class Backward {
   const AttentionGradients& grads_;
   int64_t key_block_, size_, value_size_;
   Memory memory_;
-  T *key_panels_, *value_panels_, *keys_, *dkeys_, *dvalues_, *queries_, *douts_, *weights_, *dscores_, *line_, *lse_, *delta_;
+  Element *key_panels_, *value_panels_, *keys_, *queries_, *douts_, *query_lines_, *dout_lines_;
+  T *dkeys_, *dvalues_, *scores_, *dscores_, *line_, *lse_, *delta_;
+  [[no_unique_address]] GradientPairs<S> pairs_;
 };
 
 // dq of one head: its slabs added in order, times the scale.
@@ -205,8 +245,11 @@ template <class S> struct Plan {
   size_t bytes() const { return size_t(workers) * worker_bytes + size_t(parts > 1 ? jobs : workers) * slab_bytes; }
 };
 
+static constexpr bool only_pairs = level == Level::avx512_bf16;  // nothing else of its own
+
 Status attention_backward(const Launch& launch, const Attention& a, const AttentionGradients& grads) {
-  return visit_floating(a.dtype, [&]<class S>() {
+  if (only_pairs && a.dtype != DType::bf16) return lower::table().attention_backward(launch, a, grads);
+  return visit_operands(a.dtype, [&]<class S>() {
     using T = Compute<S>;
     const Plan<S> plan(a, launch.threads);
     const int64_t jobs = plan.jobs, workers = plan.workers, parts = plan.parts, shared = a.heads / a.groups;
@@ -236,8 +279,9 @@ Status attention_backward(const Launch& launch, const Attention& a, const Attent
 }
 
 size_t attention_backward_workspace(const Attention& a, int threads) {
+  if (only_pairs && a.dtype != DType::bf16) return lower::table().attention_backward_workspace(a, threads);
   size_t bytes = 0;
-  visit_floating(a.dtype, [&]<class S>() {
+  visit_operands(a.dtype, [&]<class S>() {
     bytes = Plan<S>(a, threads).bytes();
     return Status{};
   });

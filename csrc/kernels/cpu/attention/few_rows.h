@@ -34,7 +34,7 @@ template <class S> class FewRows {
     for (int64_t j = 0; j < cols; j += width) score(keys + j * a_.k.row_stride, smaller(width, cols - j), scores_ + j);
 
     const Strip<T> s{scores_, 0, row, 1, 0, cols, a_.causal};
-    if (a_.mask) HeadMask<T>(a_, b, h).add_to(s, line_);
+    if (a_.mask) HeadMask<T>(a_, b, h).add_to(s, line_, T(1));
     hide_unseen(s);
     T high = -Format<T>::infinity, sum = 0, rescale[8];
     exponentials(s, &high, &sum, rescale);

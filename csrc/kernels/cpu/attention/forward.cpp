@@ -20,7 +20,8 @@
 // from the shapes, so the bits do not depend on the number of threads, and not on keys that a row does not see.
 #include "core/parallel.h"
 #include "kernels/cpu/attention/few_rows.h"
-#include "kernels/cpu/attention/strip.h"
+#include "kernels/cpu/attention/pairs.h"
+#include "kernels/cpu/kernels.h"
 
 namespace tg::TG_ISA {
 
@@ -32,13 +33,15 @@ static int64_t pieces_of(const Attention& a) {
 
 template <class S> class Forward {
   using T = Compute<S>;
+  using O = Operand<S>;
+  using P = typename O::P;
+  using Element = typename O::Element;
 
  public:
   Forward(const Attention& a, void* base) : a_(a), key_block_(key_block_of<T>(a)), memory_(base) {
-    const int64_t panels = ceil_div(a.cols, nr<Products<T>>);
-    keys_ = memory_.take<T>(panels * panel_elements_of<T>(a));
-    values_ = memory_.take<T>(a.cols * padded<T>(a.value_size));
-    queries_ = memory_.take<T>(query_block * padded<T>(a.size));
+    keys_ = memory_.take<Element>(ceil_div(a.cols, nr<P>) * O::panel_elements(a.size));
+    values_ = memory_.take<Element>(O::elements(a.cols) * padded<T>(a.value_size));
+    queries_ = memory_.take<Element>(query_block * O::row_elements(a.size));
     sums_ = memory_.take<T>(query_block * padded<T>(a.value_size));
     scores_ = memory_.take<T>(mr * stride());
     line_ = memory_.take<T>(stride());
@@ -47,8 +50,8 @@ template <class S> class Forward {
 
   // Heads of group g, every `pieces`-th block of queries.
   void run(int64_t b, int64_t g, int64_t piece, int64_t pieces) {
-    pack_panels(head_of<const S>(a_.k, b, g), a_.k.row_stride, a_.cols, a_.size, keys_, panel_elements_of<T>(a_));
-    copy_rows(head_of<const S>(a_.v, b, g), a_.v.row_stride, a_.cols, a_.value_size, values_, T(1));
+    pack_panels(head_of<const S>(a_.k, b, g), a_.k.row_stride, a_.cols, a_.size, keys_);
+    pack_lines_of(head_of<const S>(a_.v, b, g), a_.v.row_stride, a_.cols, a_.value_size, values_);
     const int64_t shared = a_.heads / a_.groups;
     for (int64_t h = g * shared; h < (g + 1) * shared; ++h)
       for (int64_t row = piece * query_block; row < a_.rows; row += pieces * query_block)
@@ -60,7 +63,7 @@ template <class S> class Forward {
 
   // The output of `rows` queries from `row` on.
   void queries(int64_t b, int64_t h, int64_t row, int64_t rows) {
-    copy_rows(head_of<const S>(a_.q, b, h) + row * a_.q.row_stride, a_.q.row_stride, rows, a_.size, queries_, T(a_.scale));
+    copy_left(head_of<const S>(a_.q, b, h) + row * a_.q.row_stride, a_.q.row_stride, rows, a_.size, queries_, a_.scale);
     const HeadMask<T> mask(a_, b, h);
     const Dropout<T> dropout(a_, b, h);
     const int64_t strip_rows = ceil_div(rows, ceil_div(rows, mr));
@@ -87,14 +90,16 @@ template <class S> class Forward {
   // One block of keys for one strip; i is the strip's first row within the block of queries.
   TG_INLINE void strip(const Strip<T>& s, int64_t i, RowState<T>& state, bool has_sum, const HeadMask<T>* mask,
                        const Dropout<T>* dropout) {
-    const int64_t panel = s.col / nr<Products<T>>, panel_elements = panel_elements_of<T>(a_);
-    multiply_panels<T>({s.rows, s.cols, a_.size, queries_ + i * padded<T>(a_.size), keys_ + panel * panel_elements,
-                        panel_elements, a_.cols - s.col, s.scores, s.stride});
-    if (mask) mask->add_to(s, line_);
-    hide_unseen(s);
+    multiply_panels<S>({s.rows, s.cols, a_.size, queries_ + i * O::row_elements(a_.size),
+                        keys_ + s.col / nr<P> * O::panel_elements(a_.size), a_.cols - s.col, s.scores, s.stride});
+    const T factor = finish_scores<S>(a_, s, mask, line_);
     T rescale[8];
-    exponentials(s, state.high + i, state.sum + i, rescale);
-    if (dropout) dropout->apply(s, line_);
+    if constexpr (O::scaled) {
+      exponentials(s, state.high + i, state.sum + i, rescale);
+      if (dropout) dropout->apply(s, line_);
+    } else {
+      exponentials_of_pairs(s, factor, state.high + i, state.sum + i, rescale, dropout, line_);
+    }
     const int64_t ld = padded<T>(a_.value_size);
     T* const sums = sums_ + i * ld;
     if (has_sum)
@@ -102,7 +107,9 @@ template <class S> class Forward {
         if (rescale[r] != 1)
           for (int64_t j = 0; j < ld; j += Vec<T>::width)
             (Vec<T>::load(sums + r * ld + j) * Vec<T>(rescale[r])).store(sums + r * ld + j);
-    multiply_block<T, true>({s.rows, ld, s.cols, s.scores, s.stride, values_ + s.col * ld, ld, sums, ld, has_sum});
+    const Element* const weights = reinterpret_cast<const Element*>(s.scores);
+    multiply_block<P, true>(
+        {s.rows, ld, O::elements(s.cols), weights, s.stride, values_ + O::elements(s.col) * ld, ld, sums, ld, has_sum});
   }
 
   void finish(int64_t b, int64_t h, int64_t row, int64_t rows, int64_t strip_rows, const RowState<T>& state,
@@ -123,7 +130,8 @@ template <class S> class Forward {
   const Attention& a_;
   int64_t key_block_;
   Memory memory_;
-  T *keys_, *values_, *queries_, *sums_, *scores_, *line_;
+  Element *keys_, *values_, *queries_;
+  T *sums_, *scores_, *line_;
 };
 
 // --- rows of the table ------------------------------------------------------------------------------------------------
@@ -131,8 +139,14 @@ template <class S> static size_t bytes_per_worker(const Attention& a) {
   return has_few_rows(a) ? FewRows<S>(a, nullptr).bytes() : Forward<S>(a, nullptr).bytes();
 }
 
+// AVX512-BF16 has products of pairs and nothing else of its own.
+static bool lower_does_it(const Attention& a) {
+  return level == Level::avx512_bf16 && (a.dtype != DType::bf16 || has_few_rows(a));
+}
+
 Status attention(const Launch& launch, const Attention& a) {
-  return visit_floating(a.dtype, [&]<class S>() {
+  if (lower_does_it(a)) return lower::table().attention(launch, a);
+  return visit_operands(a.dtype, [&]<class S>() {
     const bool few = has_few_rows(a);
     const int64_t pieces = few ? 1 : pieces_of(a), jobs = a.batch * a.groups * pieces;
     const int64_t workers = workers_for(a, jobs, launch.threads);
@@ -150,8 +164,9 @@ Status attention(const Launch& launch, const Attention& a) {
 }
 
 size_t attention_workspace(const Attention& a, int threads) {
+  if (lower_does_it(a)) return lower::table().attention_workspace(a, threads);
   size_t bytes = 0;
-  visit_floating(a.dtype, [&]<class S>() {
+  visit_operands(a.dtype, [&]<class S>() {
     const int64_t jobs = a.batch * a.groups * (has_few_rows(a) ? 1 : pieces_of(a));
     bytes = size_t(workers_for(a, jobs, threads)) * bytes_per_worker<S>(a);
     return Status{};

@@ -35,10 +35,17 @@ template <class T> TG_INLINE int64_t key_block_of(const Attention& a) {
 template <class T> TG_INLINE int64_t padded(int64_t n) { return round_up(n, Vec<T>::width); }
 TG_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Elements from one panel of keys to the next: a line of the cache more than a panel, so that panels do not share its sets.
-template <class T> TG_INLINE int64_t panel_elements_of(const Attention& a) {
-  return a.size * nr<Products<T>> + int64_t(64 / sizeof(T));
-}
+// What the tile multiplies where tensors hold S: numbers of the compute type, or pairs of bfloat16 (pairs.h).
+template <class S> struct Operand {
+  using P = typename products_of<S>::type;
+  using Element = typename P::Element;
+  // Pairs are multiplied as the tensors hold them, so the scale is left for what comes of the product.
+  static constexpr bool scaled = P::terms == 1;
+  static constexpr int64_t elements(int64_t n) { return (n + P::terms - 1) / P::terms; }  // that hold n terms
+  static constexpr int64_t row_elements(int64_t n) { return padded<Compute<S>>(n) / P::terms; }
+  // From one panel of keys to the next: a line of the cache more than a panel, so that panels do not share its sets.
+  static constexpr int64_t panel_elements(int64_t size) { return elements(size) * nr<P> + int64_t(64 / sizeof(Element)); }
+};
 
 template <class S> TG_INLINE S* head_of(const Heads& x, int64_t b, int64_t h) {
   return static_cast<S*>(x.data) + b * x.batch_stride + h * x.head_stride;
@@ -65,9 +72,18 @@ template <class S, class T>
 }
 
 // `count` rows as panels of nr, feature by feature.
-template <class S, class T>
-static void pack_panels(const S* from, int64_t stride, int64_t count, int64_t size, T* to, int64_t panel_elements) {
-  Pack<Products<T>, S>::panels(Source<S>{from, 1, stride}, {size, count, nr<Products<T>>, to, panel_elements, true});
+template <class S>
+static void pack_panels(const S* from, int64_t stride, int64_t count, int64_t size, typename Operand<S>::Element* to) {
+  using P = typename Operand<S>::P;
+  Pack<P, S>::panels(Source<S>{from, 1, stride}, {size, count, nr<P>, to, Operand<S>::panel_elements(size), true});
+}
+
+// `count` rows as the lines that products over rows go through: the rows themselves, or pairs of them.
+template <class S>
+static void pack_lines_of(const S* from, int64_t stride, int64_t count, int64_t size, typename Operand<S>::Element* to) {
+  using P = typename Operand<S>::P;
+  if constexpr (P::terms == 1) copy_rows(from, stride, count, size, to, Compute<S>(1));
+  else Pack<P, S>::panels(Source<S>{from, stride, 1}, {count, size, padded<Compute<S>>(size), to, 0, true});
 }
 
 // Registers of columns for the next tile: as many as fit, but 2 + 2 rather than 3 + 1.
@@ -77,20 +93,19 @@ TG_INLINE int64_t registers_of_tile(int64_t left) {
 }
 
 // c (M, N) = or += a (M, depth) b (depth, N). N is a multiple of the width; c and b have rows of whole registers.
-// a[i][k] lies at a[i * a_stride + k] if a_by_rows, else at a[k * a_stride + i].
-template <class T> struct Multiplication {
+// a[i][k] lies at a[i * a_stride + k] if a_by_rows, else at a[k * a_stride + i]. depth and strides count elements.
+template <class P> struct Multiplication {
   int64_t M, N, depth;
-  const T* a;
+  const typename P::Element* a;
   int64_t a_stride;
-  const T* b;
+  const typename P::Element* b;
   int64_t b_stride;
-  T* c;
+  typename P::Sum* c;
   int64_t c_stride;
   bool add;
 };
 
-template <class T, bool a_by_rows> [[gnu::noinline]] static void multiply_block(const Multiplication<T>& m) {
-  using P = Products<T>;
+template <class P, bool a_by_rows> [[gnu::noinline]] static void multiply_block(const Multiplication<P>& m) {
   const int64_t tile_rows = ceil_div(m.M, ceil_div(m.M, mr));
   for (int64_t k = 0; k < m.depth; k += kc)
     for (int64_t i = 0; i < m.M; i += tile_rows) {
@@ -103,29 +118,30 @@ template <class T, bool a_by_rows> [[gnu::noinline]] static void multiply_block(
       t.c_stride = m.c_stride;
       t.add = m.add || k > 0;
       for (int64_t j = 0; j < m.N;) {
-        const int64_t registers = registers_of_tile((m.N - j) / Vec<T>::width);
+        const int64_t registers = registers_of_tile((m.N - j) / Vec<typename P::Sum>::width);
         t.b = m.b + k * m.b_stride + j;
         t.c = m.c + i * m.c_stride + j;
         find_tile<P, a_by_rows>(rows, registers)(t);
-        j += registers * Vec<T>::width;
+        j += registers * Vec<typename P::Sum>::width;
       }
     }
 }
 
 // c (M, cols) = a (M, size) times packed keys; M <= mr. `packed_cols` is how many keys the panels hold from here on.
-template <class T> struct PanelMultiplication {
+template <class S> struct PanelMultiplication {
   int64_t M, cols, size;
-  const T* a;
-  const T* panels;
-  int64_t panel_elements, packed_cols;
-  T* c;
+  const typename Operand<S>::Element *a, *panels;
+  int64_t packed_cols;
+  Compute<S>* c;
   int64_t c_stride;
 };
 
-template <class T> [[gnu::noinline]] static void multiply_panels(const PanelMultiplication<T>& m) {
-  using P = Products<T>;
+template <class S> [[gnu::noinline]] static void multiply_panels(const PanelMultiplication<S>& m) {
+  using P = typename Operand<S>::P;
+  using T = Compute<S>;
+  const int64_t depth = Operand<S>::elements(m.size);
   TileArguments<P> t;
-  t.a_stride = padded<T>(m.size);
+  t.a_stride = Operand<S>::row_elements(m.size);
   t.c_stride = m.c_stride;
   for (int64_t j = 0; j < m.cols; j += nr<P>) {
     const int64_t registers = ceil_div(smaller(nr<P>, m.cols - j), Vec<T>::width);
@@ -134,13 +150,13 @@ template <class T> [[gnu::noinline]] static void multiply_panels(const PanelMult
     t.add = false;
     int64_t k = 0;
     do {  // once even if there is no feature: scores are then the empty sum
-      t.depth = smaller(kc, m.size - k);
+      t.depth = smaller(kc, depth - k);
       t.a = m.a + k;
-      t.b = m.panels + j / nr<P> * m.panel_elements + k * t.b_stride;
+      t.b = m.panels + j / nr<P> * Operand<S>::panel_elements(m.size) + k * t.b_stride;
       find_tile<P, true>(m.M, registers)(t);
       t.add = true;
       k += kc;
-    } while (k < m.size);
+    } while (k < depth);
   }
 }
 

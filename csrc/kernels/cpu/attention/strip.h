@@ -59,8 +59,8 @@ template <class T> class HeadMask {
     return all ? Seen::everything : Seen::nothing;
   }
 
-  // scores += mask; False is -infinity. `line` is room for a row.
-  [[gnu::noinline]] void add_to(const Strip<T>& s, T* line) const {
+  // scores = factor scores + mask; False is -infinity. `line` is room for a row.
+  [[gnu::noinline]] void add_to(const Strip<T>& s, T* line, T factor) const {
     for (int64_t i = 0; i < s.rows; ++i) {
       const T* added = line;
       if (boolean_) fill(line, at<uint8_t>(s.row + i, s.col), s.cols);
@@ -69,7 +69,7 @@ template <class T> class HeadMask {
         for (int64_t j = 0; j < s.cols; ++j) line[j] = at<T>(s.row + i, s.col)[j * col_];
       T* const scores = s.at(i);
       for (int64_t j = 0; j < s.cols; j += Vec<T>::width)
-        (Vec<T>::load(scores + j) + Vec<T>::load(added + j, s.cols - j)).store(scores + j);
+        fma(Vec<T>::load(scores + j), Vec<T>(factor), Vec<T>::load(added + j, s.cols - j)).store(scores + j);
     }
   }
 

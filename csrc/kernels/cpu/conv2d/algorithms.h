@@ -9,8 +9,9 @@ namespace tg::TG_ISA {
 
 using Pass = ConvPass;
 
-// winograd.cpp: 3x3, stride 1, float32. The tile is the number of output lines and columns made at once: 4, or 2 where there
-// are few tiles or the view asks for precision; 0 where another algorithm is faster or must be taken.
+// winograd.cpp: 3x3 and 5x5, stride 1, any dilation, float32. The tile is the number of output lines and columns made at once: 4
+// for 3x3, or 2 where there are few tiles or the view asks for precision; 2 for 5x5; 0 where another algorithm is faster or must
+// be taken.
 int winograd_tile(const Conv2d&, Pass);
 size_t winograd_workspace(const Conv2d&, int threads, Pass, int tile);
 Status winograd_forward(const Launch&, const Conv2d&, int tile);

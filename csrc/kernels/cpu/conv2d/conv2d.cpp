@@ -8,7 +8,7 @@
 //
 //   depthwise.cpp   a group per input channel
 //   pointwise.cpp   1x1
-//   winograd.cpp    3x3 of enough channels and pixels: fewer multiplications, other rounding errors
+//   winograd.cpp    3x3 and 5x5 of enough channels and pixels: fewer multiplications, other rounding errors
 //   direct.cpp      everything else
 //
 // The choice depends on sizes and the view's `algorithm` alone, never on threads or addresses: a shape's bits do not change.
@@ -17,17 +17,18 @@
 
 namespace tg::TG_ISA {
 
-enum class Choice { depthwise, pointwise, winograd_4x4, winograd_2x2, direct };
+enum class Choice { depthwise, pointwise, winograd_4x4, winograd_2x2, winograd_5x5, direct };
 
 static Choice choose(const Conv2d& c, Pass pass) {
   if (depthwise_suits(c, pass)) return Choice::depthwise;
   if (pointwise_suits(c, pass)) return Choice::pointwise;
   const int tile = winograd_tile(c, pass);
+  if (tile > 0 && c.kernel[0] == 5) return Choice::winograd_5x5;
   return tile == 4 ? Choice::winograd_4x4 : tile == 2 ? Choice::winograd_2x2 : Choice::direct;
 }
 
 const char* conv2d_algorithm(const Conv2d& c, Pass pass) {
-  const char* const names[] = {"depthwise", "pointwise", "winograd_4x4", "winograd_2x2", "direct"};
+  const char* const names[] = {"depthwise", "pointwise", "winograd_4x4", "winograd_2x2", "winograd_5x5", "direct"};
   return names[static_cast<int>(choose(c, pass))];
 }
 
@@ -36,7 +37,8 @@ Status conv2d(const Launch& launch, const Conv2d& c) {
     case Choice::depthwise: return depthwise_forward(launch, c);
     case Choice::pointwise: return pointwise_forward(launch, c);
     case Choice::winograd_4x4: return winograd_forward(launch, c, 4);
-    case Choice::winograd_2x2: return winograd_forward(launch, c, 2);
+    case Choice::winograd_2x2:
+    case Choice::winograd_5x5: return winograd_forward(launch, c, 2);
     case Choice::direct: break;
   }
   return direct_forward(launch, deepened(c));
@@ -47,7 +49,8 @@ Status conv2d_backward_input(const Launch& launch, const Conv2d& c) {
     case Choice::depthwise: return depthwise_backward_input(launch, c);
     case Choice::pointwise: return pointwise_backward_input(launch, c);
     case Choice::winograd_4x4: return winograd_backward_input(launch, c, 4);
-    case Choice::winograd_2x2: return winograd_backward_input(launch, c, 2);
+    case Choice::winograd_2x2:
+    case Choice::winograd_5x5: return winograd_backward_input(launch, c, 2);
     case Choice::direct: break;
   }
   return direct_backward_input(launch, deepened(c));
@@ -58,7 +61,8 @@ Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) {
     case Choice::depthwise: return depthwise_backward_weight(launch, c);
     case Choice::pointwise: return pointwise_backward_weight(launch, c);
     case Choice::winograd_4x4: return winograd_backward_weight(launch, c, 4);
-    case Choice::winograd_2x2: return winograd_backward_weight(launch, c, 2);
+    case Choice::winograd_2x2:
+    case Choice::winograd_5x5: return winograd_backward_weight(launch, c, 2);
     case Choice::direct: break;
   }
   return direct_backward_weight(launch, deepened(c));
@@ -69,7 +73,8 @@ static size_t workspace(const Conv2d& c, int threads, Pass pass, size_t (*direct
     case Choice::depthwise: return depthwise_workspace(c, threads, pass);
     case Choice::pointwise: return pointwise_workspace(c, threads, pass);
     case Choice::winograd_4x4: return winograd_workspace(c, threads, pass, 4);
-    case Choice::winograd_2x2: return winograd_workspace(c, threads, pass, 2);
+    case Choice::winograd_2x2:
+    case Choice::winograd_5x5: return winograd_workspace(c, threads, pass, 2);
     case Choice::direct: break;
   }
   return direct(deepened(c), threads);

@@ -14,6 +14,7 @@
 // Numerics: one chain of FMAs from zero over the terms given; the caller cuts the sum into blocks of 512 (kc) terms and adds
 // them in order.
 #pragma once
+#include "kernels/cpu/conv2d/phases.h"
 #include "kernels/cpu/matmul/finish.h"
 #include "kernels/cpu/matmul/pack.h"
 
@@ -152,14 +153,6 @@ template <class T> struct Epilogue {
     return relu ? activate<T, Activation::relu>(x) : x;
   }
 };
-
-// Writes n lanes `spacing` elements apart.
-template <class T> TG_INLINE void store_spaced(Vec<T> x, T* to, int64_t n, int64_t spacing) {
-  if (spacing == 1) return x.store(to, n);
-  T lanes[Vec<T>::width];
-  x.store(lanes);
-  for (int64_t i = 0; i < smaller(n, Vec<T>::width); ++i) to[i * spacing] = lanes[i];
-}
 
 // sums (n, channels), sums_stride apart -> to[channel * channel_stride + i * spacing]. Up to a register's width of lines and
 // lanes beyond the last are read.

@@ -127,6 +127,22 @@ template <class T> TG_INLINE Vec<T> load_within(const T* line, int64_t first, in
   return load_lanes(address(line, first), lanes_within<T>(first, width));
 }
 
+// Pixels first, first + spacing, ... of the line.
+template <class T> [[gnu::noinline]] static Vec<T> load_spaced(const T* line, int64_t first, int64_t width, int64_t spacing) {
+  if (spacing == 2) return even_lanes(load_within(line, first, width), load_within(line, first + Vec<T>::width, width));
+  T lanes[Vec<T>::width];
+  for (int i = 0; i < Vec<T>::width; ++i, first += spacing) lanes[i] = first >= 0 && first < width ? line[first] : T(0);
+  return Vec<T>::load(lanes);
+}
+
+// Writes n lanes `spacing` elements apart.
+template <class T> TG_INLINE void store_spaced(Vec<T> x, T* to, int64_t n, int64_t spacing) {
+  if (spacing == 1) return x.store(to, n);
+  T lanes[Vec<T>::width];
+  x.store(lanes);
+  for (int64_t i = 0; i < (n < Vec<T>::width ? n : Vec<T>::width); ++i) to[i * spacing] = lanes[i];
+}
+
 // Past the caches to memory, for results that no cache holds. p is aligned to a register.
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
 TG_INLINE void stream_out(float* p, Vec<float> x) { _mm512_stream_ps(p, x.v); }

@@ -1,10 +1,12 @@
-// 3x3 convolutions of stride 1 by Winograd's algorithm.
+// Convolutions of stride 1 with 3x3 and 5x5 weights by Winograd's algorithm.
 //   winograd_transform.h   the three linear maps
 //   winograd_tiles.h       tiles and the pixels under them
 //   winograd_product.h     forward, and gradient of the input
+//   winograd_stream.h      the same for many channels
 //   winograd_weight.h      gradient of the weights
 #include "kernels/cpu/conv2d/algorithms.h"
 #include "kernels/cpu/conv2d/winograd_product.h"
+#include "kernels/cpu/conv2d/winograd_stream.h"
 #include "kernels/cpu/conv2d/winograd_weight.h"
 
 namespace tg::TG_ISA {
@@ -31,9 +33,13 @@ static WinogradProblem problem_of(const Conv2d& c, bool backward, int64_t group,
   p.out.data = of_group(backward ? c.x : c.y, group, c.groups) + begin * p.out.channel;
   p.batch = c.x.batch;
   p.in_channels = backward ? out : in, p.out_channels = count;
-  for (int d = 0; d < 2; ++d) p.padding[d] = backward ? 2 - c.padding[d] : c.padding[d];
-  p.weight_row = in * 9;
-  p.weight = static_cast<const float*>(c.weight) + group * out * p.weight_row + begin * (backward ? 9 : p.weight_row);
+  for (int d = 0; d < 2; ++d) {
+    p.dilation[d] = c.dilation[d];
+    p.padding[d] = backward ? (c.kernel[d] - 1) * c.dilation[d] - c.padding[d] : c.padding[d];
+  }
+  const int64_t taps = c.kernel[0] * c.kernel[1];
+  p.weight_row = in * taps;
+  p.weight = static_cast<const float*>(c.weight) + group * out * p.weight_row + begin * (backward ? taps : p.weight_row);
   p.transposed = backward;
   p.bias = !backward && c.bias ? static_cast<const float*>(c.bias) + group * out + begin : nullptr;
   p.activation = backward ? Activation::none : c.activation;
@@ -47,57 +53,86 @@ static WinogradWeightProblem weight_problem_of(const Conv2d& c, int64_t group, i
   p.x.data = of_group(c.x, group, c.groups);
   p.dy.data = of_group(c.y, group, c.groups) + begin * p.dy.channel;
   p.batch = c.x.batch, p.in_channels = in, p.out_channels = count;
-  for (int d = 0; d < 2; ++d) p.padding[d] = c.padding[d];
-  p.weight_row = in * 9;
+  for (int d = 0; d < 2; ++d) p.padding[d] = c.padding[d], p.dilation[d] = c.dilation[d];
+  p.weight_row = in * c.kernel[0] * c.kernel[1];
   p.weight = static_cast<float*>(c.weight) + (group * out + begin) * p.weight_row;
   return p;
 }
 
+// Many channels: the transformed weights do not stay in a second-level cache.
+static bool has_much_weight(int64_t in, int64_t out) { return in * out >= 192 * 192; }
+
 int winograd_tile(const Conv2d& c, Pass pass) {
-  const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups;
+  const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups, r = c.kernel[0];
   if (c.algorithm == ConvAlgorithm::direct || c.x.dtype != DType::f32 || in < 16 || out < 16) return 0;
-  for (int d = 0; d < 2; ++d)
-    if (c.kernel[d] != 3 || c.stride[d] != 1 || c.dilation[d] != 1) return 0;
+  if ((r != 3 && r != 5) || c.kernel[1] != r || c.stride[0] != 1 || c.stride[1] != 1) return 0;
   const Images& tiled = pass == Pass::backward_input ? c.x : c.y;
-  auto tiles = [&](int64_t m) { return tiled.batch * ceil_div(tiled.height, m) * ceil_div(tiled.width, m); };
-  if (c.algorithm != ConvAlgorithm::precise && tiles(4) >= 48) return 4;
-  return tiles(4) >= 16 ? 2 : 0;
+  auto tiles = [&](int64_t m) {
+    auto along = [&](int64_t size, int d) { return ceil_div(ceil_div(size, c.dilation[d]), m) * c.dilation[d]; };
+    return tiled.batch * along(tiled.height, 0) * along(tiled.width, 1);
+  };
+  const bool precise = c.algorithm == ConvAlgorithm::precise;
+  if (r == 5) return !precise && tiles(2) >= 48 ? 2 : 0;
+  if (!has_much_weight(in, out)) return !precise && tiles(4) >= 48 ? 4 : tiles(4) >= 16 ? 2 : 0;
+  // Few tiles leave lanes idle, and the weights' transform is shared by few: cycles for 16 pairs of channels.
+  const int64_t four = 36 * ceil_div(tiles(4), 16) + 16, two = 16 * ceil_div(tiles(2), 16) + 7;
+  const int64_t direct = 10 * tiled.batch * tiled.height * tiled.width / 16 + 5;
+  if (!precise && four < two) return four < direct ? 4 : 0;
+  return two < direct ? 2 : 0;
 }
 
-template <int m> static size_t workspace_of(const Conv2d& c, int threads, Pass pass) {
-  const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups, products = (m + 2) * (m + 2);
-  if (pass == Pass::backward_weight)
-    return WinogradWeight<m>(weight_problem_of(c, 0, 0, channels_at_once(out, in, products)), threads).workspace();
-  const bool backward = pass == Pass::backward_input;
-  const int64_t count = channels_at_once(backward ? in : out, backward ? out : in, products);
-  return WinogradProduct<m>(problem_of(c, backward, 0, 0, count), threads).workspace();
+// One piece of output channels.
+template <int m, int r, class Body> static void with_piece(const Conv2d& c, int threads, Pass pass, int64_t group,
+                                                           int64_t begin, int64_t count, const Body& body) {
+  if (pass == Pass::backward_weight) {
+    const WinogradWeightProblem p = weight_problem_of(c, group, begin, count);
+    return body(WinogradWeight<m, r>(p, threads));
+  }
+  const WinogradProblem p = problem_of(c, pass == Pass::backward_input, group, begin, count);
+  if (has_much_weight(c.x.channels / c.groups, c.y.channels / c.groups)) body(WinogradStream<m, r>(p, threads));
+  else body(WinogradProduct<m, r>(p, threads));
 }
 
-template <int m> static void run(const Launch& launch, const Conv2d& c, Pass pass) {
-  const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups, products = (m + 2) * (m + 2);
-  const bool backward = pass == Pass::backward_input;
-  const int64_t channels = backward ? in : out, step = channels_at_once(channels, backward ? out : in, products);
+// Output channels done at once.
+template <int m, int r> static int64_t step_of(const Conv2d& c, Pass pass) {
+  const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups, products = (m + r - 1) * (m + r - 1);
+  if (pass == Pass::backward_weight) return channels_at_once(out, in, products);
+  if (has_much_weight(in, out)) return pass == Pass::backward_input ? in : out;
+  return pass == Pass::backward_input ? channels_at_once(in, out, products) : channels_at_once(out, in, products);
+}
+
+// What the pieces of output channels need: the whole ones, and a shorter one at the end, which may be cut up differently.
+template <int m, int r> static size_t workspace_of(const Conv2d& c, int threads, Pass pass) {
+  const int64_t channels = (pass == Pass::backward_input ? c.x : c.y).channels / c.groups, step = step_of<m, r>(c, pass);
+  const int64_t counts[2] = {smaller(step, channels), channels % step};
+  size_t most = 0;
+  for (const int64_t count : counts)
+    if (count > 0)
+      with_piece<m, r>(c, threads, pass, 0, 0, count, [&](const auto& piece) {
+        const size_t bytes = piece.workspace();
+        if (bytes > most) most = bytes;
+      });
+  return most;
+}
+
+template <int m, int r> static void run(const Launch& launch, const Conv2d& c, Pass pass) {
+  const int64_t channels = (pass == Pass::backward_input ? c.x : c.y).channels / c.groups, step = step_of<m, r>(c, pass);
   for (int64_t group = 0; group < c.groups; ++group)
-    for (int64_t begin = 0; begin < channels; begin += step) {
-      const int64_t count = smaller(step, channels - begin);
-      if (pass == Pass::backward_weight) {
-        const WinogradWeightProblem p = weight_problem_of(c, group, begin, count);
-        WinogradWeight<m>(p, launch.threads).run(launch);
-      } else {
-        const WinogradProblem p = problem_of(c, backward, group, begin, count);
-        WinogradProduct<m>(p, launch.threads).run(launch);
-      }
-    }
+    for (int64_t begin = 0; begin < channels; begin += step)
+      with_piece<m, r>(c, launch.threads, pass, group, begin, smaller(step, channels - begin),
+                       [&](auto&& piece) { piece.run(launch); });
 }
 
 static Status run_tile(const Launch& launch, const Conv2d& c, Pass pass, int tile) {
-  if (tile == 4) run<4>(launch, c, pass);
-  else run<2>(launch, c, pass);
+  if (c.kernel[0] == 5) run<2, 5>(launch, c, pass);
+  else if (tile == 4) run<4, 3>(launch, c, pass);
+  else run<2, 3>(launch, c, pass);
   return {};
 }
 
 size_t winograd_workspace(const Conv2d& c, int threads, Pass pass, int tile) {
-  return tile == 4 ? workspace_of<4>(c, threads, pass) : workspace_of<2>(c, threads, pass);
+  if (c.kernel[0] == 5) return workspace_of<2, 5>(c, threads, pass);
+  return tile == 4 ? workspace_of<4, 3>(c, threads, pass) : workspace_of<2, 3>(c, threads, pass);
 }
 Status winograd_forward(const Launch& launch, const Conv2d& c, int tile) { return run_tile(launch, c, Pass::forward, tile); }
 Status winograd_backward_input(const Launch& launch, const Conv2d& c, int tile) {

@@ -1,13 +1,17 @@
 // Winograd's convolution, forward and for the gradient of the input (which is a convolution of y's gradient with the weights
-// turned by 180 degrees, channels exchanged). One block of tiles at a time, so that all of it stays near:
+// turned by 180 degrees, channels exchanged):
 //
-//   x  --transform_inputs-->   V[xi][panel][c][tile]     xi: the (m + 2)^2 products, panel: as many tiles as the matrix tile is wide
+//   x  --transform_inputs-->   V[xi][panel][c][tile]     xi: the n * n products, panel: as many tiles as the matrix tile is wide
 //   w  --transform_weights-->  U[xi][o][c]               once, for all blocks
 //   M[xi][panel][o][tile] = sum over c of U V            a matrix product for every xi, where the time goes
 //   M  --transform_outputs-->  y                         with bias and activation
 //
 // A matrix tile reads a panel of V as it lies: nothing is packed. Planes of different xi lie a line of cache more than their
-// size apart: otherwise the (m + 2)^2 stores of one transform would all fall into the same set of the cache.
+// size apart: otherwise the n * n stores of one transform would all fall into the same set of the cache.
+//
+// Two ways through this, by the size of U:
+//   WinogradProduct   one block of tiles at a time, so that V and M of a block stay near; all of U is made first
+//   WinogradStream    (winograd_stream.h) much U: its parts are made where they are used, and never reach the memory
 #pragma once
 #include "core/parallel.h"
 #include "kernels/cpu/conv2d/winograd_tiles.h"
@@ -21,27 +25,98 @@ inline constexpr int64_t line_floats = 64 / sizeof(float);
 struct WinogradProblem {
   Planes in, out;
   int64_t batch, in_channels, out_channels;
-  int64_t padding[2];   // zeros before the lines and columns of `in`
-  const float* weight;  // [row][column][3][3], of which this problem takes the first out_channels x in_channels ...
+  int64_t padding[2];  // zeros before the lines and columns of `in`
+  int64_t dilation[2];
+  const float* weight;  // [row][column][r][r], of which this problem takes the first out_channels x in_channels ...
   int64_t weight_row;   // ... rows are so many floats apart
   bool transposed;      // ... or, turned by 180 degrees, in_channels rows and out_channels columns
   const float* bias;    // out_channels, or null
   Activation activation;
 };
 
-template <int m> struct WinogradProduct {
-  using F = WinogradTransform<m>;
+// What both ways share: the maps between pixels and V, M and pixels.
+template <int m, int r> struct WinogradSteps {
+  using F = WinogradTransform<m, r>;
   using P = Products<float>;
-  static constexpr int64_t products = F::n * F::n, lanes = Vec<float>::width, panel = nr<P>;
+  static constexpr int64_t products = F::n * F::n, lanes = Vec<float>::width;
 
   const WinogradProblem& p;
   Tiling tiling;
-  int64_t workers, block_tiles, tile_rows;
-  bool shared;  // few tiles: all workers do their part of every step of a block; otherwise each has blocks of its own
-  int64_t weight_rows, u_row, u_step, v_step, m_step, d_step;
+  int64_t workers, panel;
+  int64_t v_step, m_step, d_step;  // between the planes of V, of M, and of the pixels of a channel
 
-  WinogradProduct(const WinogradProblem& problem, int threads)
-      : p(problem), tiling(tiling_of<m>(p.batch, p.out, p.padding[0], p.padding[1])), workers(threads > 1 ? threads : 1) {
+  WinogradSteps(const WinogradProblem& problem, int threads)
+      : p(problem), tiling(tiling_of<m>(p.batch, p.out, p.padding, p.dilation)), workers(threads > 1 ? threads : 1) {}
+
+  // `rows`: output channels in M at once.
+  void set_steps(int64_t tiles, int64_t rows) {
+    v_step = panels(tiles) * p.in_channels * panel + line_floats;
+    m_step = panels(tiles) * rows * panel + line_floats;
+    d_step = round_up(tiles, lanes) + 16;
+  }
+  int64_t panels(int64_t tiles) const { return ceil_div(tiles, panel); }
+  int64_t pixel_floats() const { return round_up(2 * products * d_step + lanes, line_floats); }
+
+  struct Block {
+    float *u, *v, *sums, *pixels;  // pixels: two buffers for the tiles of one channel
+    int64_t begin, count;          // tiles
+  };
+
+  // Input channels [begin, end). A channel is gathered while the one before is transformed: its unaligned stores must have
+  // reached the cache before they can be loaded by whole registers.
+  void transform_inputs(const Block& b, int64_t begin, int64_t end) {
+    const int64_t size = products * d_step;
+    GatherTiles<m, F::n> gather{p.in, tiling, b.begin, b.count, b.pixels, d_step};
+    if (begin < end) gather_tiles(gather, begin);
+    for (int64_t c = begin; c < end; ++c) {
+      float* const pixels = gather.to;
+      gather.to = b.pixels + ((c + 1 - begin) & 1) * size;
+      if (c + 1 < end) gather_tiles(gather, c + 1);
+      for (int64_t t = 0; t < b.count; t += lanes)
+        transform_input<F>(pixels + t, d_step, b.v + (t / panel * p.in_channels + c) * panel + t % panel, v_step);
+    }
+  }
+
+  // Output channels [begin, end) from rows 0, 1, ... of the `rows` in M.
+  void transform_outputs(const Block& b, int64_t begin, int64_t end, int64_t rows) {
+    const int64_t size = products * d_step;
+    const bool relu = p.activation == Activation::relu;
+    ScatterTiles<m> scatter{p.out, tiling, b.begin, b.count, nullptr, d_step};
+    for (int64_t o = begin; o <= end; ++o) {
+      float* const pixels = b.pixels + ((o - begin) & 1) * size;
+      if (o < end) {
+        OutputTransform t{nullptr, m_step, nullptr, d_step, p.bias ? p.bias[o] : 0, relu ? 0 : -__builtin_inff()};
+        for (int64_t j = 0; j < b.count; j += lanes) {
+          t.q = b.sums + (j / panel * rows + o - begin) * panel + j % panel;
+          t.y = pixels + j;
+          transform_output<F, m>(t);
+        }
+        if (p.activation != Activation::none && !relu)
+          finish_tile<float, float>({pixels, d_step, pixels, d_step, m * m, round_up(b.count, lanes)},
+                                    {nullptr, nullptr, p.activation});
+      }
+      if (o > begin) {
+        scatter.from = b.pixels + ((o - 1 - begin) & 1) * size;
+        scatter_tiles(scatter, o - 1);
+      }
+    }
+  }
+};
+
+template <int m, int r> struct WinogradProduct : WinogradSteps<m, r> {
+  using Steps = WinogradSteps<m, r>;
+  using Steps::d_step, Steps::m_step, Steps::v_step, Steps::p, Steps::panel, Steps::panels, Steps::pixel_floats;
+  using Steps::lanes, Steps::products, Steps::tiling, Steps::workers;
+  using typename Steps::Block;
+  using typename Steps::F;
+  using typename Steps::P;
+
+  int64_t block_tiles, tile_rows;
+  bool shared;  // few tiles: all workers do their part of every step of a block; otherwise each has blocks of its own
+  int64_t weight_rows, u_row, u_step;
+
+  WinogradProduct(const WinogradProblem& problem, int threads) : Steps(problem, threads) {
+    panel = nr<P>;
     // V and M of a block should stay in the second-level cache, or next to it.
     const int64_t most = round_up(p.in_channels + p.out_channels <= 288 ? 96 : 48, panel), tiles = tiling.count();
     shared = workers > 1 && tiles < 2 * most * workers;
@@ -50,15 +125,11 @@ template <int m> struct WinogradProduct {
     weight_rows = p.transposed ? p.in_channels : p.out_channels;
     u_row = round_up(p.transposed ? p.out_channels : p.in_channels, 16) + 16;
     u_step = weight_rows * u_row + line_floats;
-    v_step = panels(block_tiles) * p.in_channels * panel + line_floats;
-    m_step = panels(block_tiles) * p.out_channels * panel + line_floats;
-    d_step = round_up(block_tiles, lanes) + 16;
+    this->set_steps(block_tiles, p.out_channels);
   }
 
-  static int64_t panels(int64_t tiles) { return ceil_div(tiles, panel); }
   int64_t u_floats() const { return products * u_step; }
   int64_t vm_floats() const { return products * (v_step + m_step); }
-  int64_t pixel_floats() const { return round_up(2 * products * d_step + lanes, line_floats); }
   size_t workspace() const {
     return size_t(u_floats() + (shared ? 1 : workers) * vm_floats() + workers * pixel_floats()) * sizeof(float);
   }
@@ -86,57 +157,42 @@ template <int m> struct WinogradProduct {
           step(own, worker);
         });
       };
-      each([&](const Block& b, int64_t w) { transform_inputs(b, p.in_channels * w / W, p.in_channels * (w + 1) / W); });
+      each([&](const Block& b, int64_t w) { this->transform_inputs(b, p.in_channels * w / W, p.in_channels * (w + 1) / W); });
       each([&](const Block& b, int64_t w) {
         const int64_t all = products * ceil_div(p.out_channels, tile_rows);
         TilePrefetch none;
         multiply(b, all * w / W, all * (w + 1) / W, none, none);
       });
-      each([&](const Block& b, int64_t w) { transform_outputs(b, p.out_channels * w / W, p.out_channels * (w + 1) / W); });
+      each([&](const Block& b, int64_t w) { outputs_of(b, p.out_channels * w / W, p.out_channels * (w + 1) / W); });
     }
   }
 
  private:
-  struct Block {
-    float *u, *v, *sums, *pixels;  // pixels: two buffers for the tiles of one channel
-    int64_t begin, count;          // tiles
-  };
-
   void run_blocks(const Block& all, int64_t begin, int64_t end) {
     for (; begin < end; begin += block_tiles) {
       Block block = all;
       block.begin = begin, block.count = smaller(block_tiles, end - begin);
-      transform_inputs(block, 0, p.in_channels);
+      this->transform_inputs(block, 0, p.in_channels);
       const int64_t row_tiles = ceil_div(p.out_channels, tile_rows), steps = products * row_tiles * panels(block.count);
       const int64_t next = begin + block_tiles, pad = p.padding[0];
       TilePrefetch inputs, outputs;
-      inputs.template start<m>(p.in, tiling, p.in_channels, next, smaller(block_tiles, end - next), pad, 2 - pad, steps);
+      inputs.template start<m>(p.in, tiling, p.in_channels, next, smaller(block_tiles, end - next), pad, r - 1 - pad, steps);
       outputs.template start<m>(p.out, tiling, p.out_channels, begin, block.count, 0, 0, steps);
       multiply(block, 0, products * row_tiles, inputs, outputs);
-      transform_outputs(block, 0, p.out_channels);
+      outputs_of(block, 0, p.out_channels);
     }
+  }
+
+  void outputs_of(Block b, int64_t begin, int64_t end) {
+    b.sums += begin * panel;
+    this->transform_outputs(b, begin, end, p.out_channels);
   }
 
   void transform_weights(float* u, int64_t begin, int64_t end) {
     const int64_t cols = p.transposed ? p.out_channels : p.in_channels;
-    for (int64_t r = begin; r < end; ++r)
+    for (int64_t row = begin; row < end; ++row)
       for (int64_t c = 0; c < cols; c += lanes)
-        transform_weight<m>(p.weight + r * p.weight_row + c * 9, cols - c, p.transposed, u + r * u_row + c, u_step);
-  }
-
-  // A channel is gathered while the one before is transformed: its unaligned stores must have reached the cache before they can
-  // be loaded by whole registers.
-  void transform_inputs(const Block& b, int64_t begin, int64_t end) {
-    const int64_t size = products * d_step;
-    GatherTiles<m, F::n> gather{p.in, tiling, b.begin, b.count, b.pixels, d_step};
-    if (begin < end) gather_tiles(gather, begin);
-    for (int64_t c = begin; c < end; ++c) {
-      float* const pixels = gather.to;
-      gather.to = b.pixels + ((c + 1 - begin) & 1) * size;
-      if (c + 1 < end) gather_tiles(gather, c + 1);
-      for (int64_t t = 0; t < b.count; t += lanes)
-        transform_input<m>(pixels + t, d_step, b.v + (t / panel * p.in_channels + c) * panel + t % panel, v_step);
-    }
+        transform_weight<F>(p.weight + row * p.weight_row + c * r * r, cols - c, p.transposed, u + row * u_row + c, u_step);
   }
 
   // Rows of matrix tiles [begin, end) of all products: number i is row i % row_tiles of product i / row_tiles.
@@ -158,30 +214,6 @@ template <int m> struct WinogradProduct {
           t.c = b.sums + xi * m_step + (at * p.out_channels + row) * panel;
           (p.transposed ? find_tile<P, false>(rows, vectors) : find_tile<P, true>(rows, vectors))(t);
         }
-      }
-    }
-  }
-
-  void transform_outputs(const Block& b, int64_t begin, int64_t end) {
-    const int64_t size = products * d_step;
-    const bool relu = p.activation == Activation::relu;
-    ScatterTiles<m> scatter{p.out, tiling, b.begin, b.count, nullptr, d_step};
-    for (int64_t o = begin; o <= end; ++o) {
-      float* const pixels = b.pixels + ((o - begin) & 1) * size;
-      if (o < end) {
-        OutputTransform<m> t{nullptr, m_step, nullptr, d_step, p.bias ? p.bias[o] : 0, relu ? 0 : -__builtin_inff()};
-        for (int64_t j = 0; j < b.count; j += lanes) {
-          t.q = b.sums + (j / panel * p.out_channels + o) * panel + j % panel;
-          t.y = pixels + j;
-          transform_output(t);
-        }
-        if (p.activation != Activation::none && !relu)
-          finish_tile<float, float>({pixels, d_step, pixels, d_step, m * m, round_up(b.count, lanes)},
-                                    {nullptr, nullptr, p.activation});
-      }
-      if (o > begin) {
-        scatter.from = b.pixels + ((o - 1 - begin) & 1) * size;
-        scatter_tiles(scatter, o - 1);
       }
     }
   }

@@ -7,6 +7,9 @@
 //        +----+----+----+--+                a block of tiles: e.g. 2 .. 9 = runs {2, 3} {4, 5, 6, 7} {8, 9}
 //        | 4  | 5  | 6  | 7|
 //        +----+----+----+--+
+//
+// With dilation d the outputs fall into d x d phases that never meet: line f + d * k reads only lines of its own kind. Each
+// phase is an image of its own here, its pixels d apart.
 #pragma once
 #include "kernels/arguments/conv.h"
 #include "kernels/cpu/conv2d/phases.h"
@@ -27,19 +30,37 @@ inline Planes planes_of(const Images& x) {
 }
 
 struct Tiling {
-  int64_t batch, rows, cols;  // tiles of an image
-  int64_t padding[2];         // lines and columns of zeros before the input
-  int64_t count() const { return batch * rows * cols; }
+  int64_t images;      // phases of all images
+  int64_t rows, cols;  // tiles of one (the largest: some tiles of the others may be empty)
+  int64_t padding[2];  // lines and columns of zeros before the input
+  int64_t dilation[2];
+  int64_t count() const { return images * rows * cols; }
+  bool dilated() const { return dilation[0] * dilation[1] > 1; }
 };
 
-template <int m> Tiling tiling_of(int64_t batch, const Planes& out, int64_t pad_rows, int64_t pad_cols) {
-  return {batch, ceil_div(out.height, m), ceil_div(out.width, m), {pad_rows, pad_cols}};
+template <int m>
+Tiling tiling_of(int64_t batch, const Planes& out, const int64_t (&padding)[2], const int64_t (&dilation)[2]) {
+  auto tiles = [&](int64_t size, int d) { return ceil_div(ceil_div(size, dilation[d]), m); };
+  return {batch * dilation[0] * dilation[1],
+          tiles(out.height, 0),
+          tiles(out.width, 1),
+          {padding[0], padding[1]},
+          {dilation[0], dilation[1]}};
 }
 
 // Walks the runs of tiles [begin, begin + count), none longer than `longest`.
 struct Run {
   int64_t image, row, col;  // of its first tile
   int64_t length, at;       // at: its first tile's number in the block
+
+  // Its image and phase, and the line and column of its first output.
+  struct Place { int64_t image, line, column; };
+  TG_INLINE Place place(const Tiling& g, int64_t m) const {
+    if (!g.dilated()) return {image, row * m, col * m};
+    const int64_t phase = image % (g.dilation[0] * g.dilation[1]);
+    return {image / (g.dilation[0] * g.dilation[1]), row * m * g.dilation[0] + phase / g.dilation[1],
+            col * m * g.dilation[1] + phase % g.dilation[1]};
+  }
 };
 template <class Body> TG_INLINE void for_each_run(const Tiling& g, int64_t begin, int64_t count, int64_t longest,
                                                   const Body& body) {
@@ -56,14 +77,18 @@ template <class Body> TG_INLINE void for_each_run(const Tiling& g, int64_t begin
   }
 }
 
-// `columns` columns of every tile of a run, from one line of pixels: column j of tile t to to[j * step + t]. A register holds
-// one tile fewer than it has lanes if the columns of neighbours overlap. May write a whole register.
+// `columns` columns of every tile of a run, from one line of pixels `spacing` apart: column j of tile t to to[j * step + t].
+// Columns of neighbours may overlap: a register then holds a few tiles fewer than it has lanes. May write a whole register.
 template <int m, int columns>
-TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64_t tiles, float* to, int64_t step) {
+TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64_t spacing, int64_t tiles, float* to,
+                          int64_t step) {
   constexpr int lanes = Vec<float>::width;
   Vec<float> pixels[m], phase[m];
-  pixels[0] = load_within(line, first, width);
-  pixels[1] = load_within(line, first + lanes, width);
+  auto load = [&](int64_t i) TG_INLINE_LAMBDA {
+    const int64_t at = first + i * lanes * spacing;
+    return spacing == 1 ? load_within(line, at, width) : load_spaced(line, at, width, spacing);
+  };
+  pixels[0] = load(0), pixels[1] = load(1);
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
   if (m == 4 && tiles < lanes / 2) {  // two registers of pixels are enough: phases take half a register
     const Vec<float> even = even_lanes(pixels[0], pixels[1]), odd = odd_lanes(pixels[0], pixels[1]);
@@ -82,23 +107,19 @@ TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64
   }
 #endif
   (void)tiles;
-  if constexpr (m == 4) {
-    pixels[2] = load_within(line, first + 2 * lanes, width);
-    pixels[3] = load_within(line, first + 3 * lanes, width);
-  }
+  if constexpr (m == 4) pixels[2] = load(2), pixels[3] = load(3);
   split_phases(pixels, phase);
-#pragma GCC unroll 4
-  for (int j = 0; j < m; ++j) phase[j].store(to + j * step);
-  if constexpr (columns > m) {
-    next_lanes(phase[0]).store(to + m * step);
-    next_lanes(phase[1]).store(to + (m + 1) * step);
+#pragma GCC unroll 6
+  for (int j = 0; j < columns; ++j) {
+    if (j >= m) phase[j % m] = next_lanes(phase[j % m]);
+    phase[j % m].store(to + j * step);
   }
 }
 
-template <int m, int columns> inline constexpr int64_t longest_run = Vec<float>::width - (columns > m);
+template <int m, int columns> inline constexpr int64_t longest_run = Vec<float>::width - (columns - 1) / m;
 
 // The pixels under the tiles [begin, begin + count), pixel (i, j) of each in its own line of `to`, `step` floats apart. size =
-// m + 2 for inputs, which overlap, m for outputs. Lanes up to the next whole register become zero. Lines need room for one
+// m + r - 1 for inputs, which overlap, m for outputs. Lanes up to the next whole register become zero. Lines need room for one
 // register more.
 template <int m, int size> struct GatherTiles {
   Planes planes;
@@ -110,12 +131,14 @@ template <int m, int size> struct GatherTiles {
 template <int m, int size> [[gnu::noinline]] static void gather_tiles(const GatherTiles<m, size>& g, int64_t channel) {
   constexpr int lanes = Vec<float>::width;
   for_each_run(g.tiling, g.begin, g.count, longest_run<m, size>, [&](const Run& run) TG_INLINE_LAMBDA {
-    const int64_t row = run.row * m - g.tiling.padding[0], col = run.col * m - g.tiling.padding[1];
-    const float* const plane = g.planes.at(run.image, channel, 0);
+    const Run::Place at = run.place(g.tiling, m);
+    const int64_t row = at.line - g.tiling.padding[0], col = at.column - g.tiling.padding[1];
+    const float* const plane = g.planes.at(at.image, channel, 0);
     for (int i = 0; i < size; ++i) {
       float* const to = g.to + i * size * g.step + run.at;
-      if (row + i >= 0 && row + i < g.planes.height) {
-        split_line<m, size>(plane + (row + i) * g.planes.row, col, g.planes.width, run.length, to, g.step);
+      const int64_t line = row + i * g.tiling.dilation[0];
+      if (line >= 0 && line < g.planes.height) {
+        split_line<m, size>(plane + line * g.planes.row, col, g.planes.width, g.tiling.dilation[1], run.length, to, g.step);
       } else {
 #pragma GCC unroll 6
         for (int j = 0; j < size; ++j) Vec<float>(0).store(to + j * g.step);
@@ -138,19 +161,21 @@ template <int m> struct ScatterTiles {
 template <int m> [[gnu::noinline]] static void scatter_tiles(const ScatterTiles<m>& s, int64_t channel) {
   constexpr int lanes = Vec<float>::width;
   for_each_run(s.tiling, s.begin, s.count, lanes, [&](const Run& run) TG_INLINE_LAMBDA {
-    const int64_t row = run.row * m, col = run.col * m;
-    const int64_t pixels = smaller(run.length * m, s.planes.width - col), lines = smaller(m, s.planes.height - row);
-    float* const plane = s.planes.at(run.image, channel, row) + col;
+    const Run::Place at = run.place(s.tiling, m);
+    const int64_t apart = s.tiling.dilation[0], spacing = s.tiling.dilation[1];
+    const int64_t pixels = smaller(run.length * m, ceil_div(s.planes.width - at.column, spacing));
+    const int64_t lines = smaller(m, ceil_div(s.planes.height - at.line, apart));
+    float* const plane = s.planes.at(at.image, channel, at.line) + at.column;
     for (int i = 0; i < lines; ++i) {
       Vec<float> phase[m], line[m];
 #pragma GCC unroll 4
       for (int j = 0; j < m; ++j) phase[j] = Vec<float>::load(s.from + (i * m + j) * s.step + run.at);
       join_phases(phase, line);
-      float* const to = plane + i * s.planes.row;
+      float* const to = plane + i * apart * s.planes.row;
 #pragma GCC unroll 4
       for (int j = 0; j < m; ++j) {
         if (j * lanes >= pixels) break;
-        line[j].store(to + j * lanes, pixels - j * lanes);
+        store_spaced(line[j], to + j * lanes * spacing, pixels - j * lanes, spacing);
       }
     }
   });
@@ -169,7 +194,7 @@ struct TilePrefetch {
   void start(const Planes& p, const Tiling& g, int64_t planes, int64_t begin, int64_t count, int64_t before, int64_t after,
              int64_t steps) {
     channels = channel = image = 0;
-    if (count <= 0) return;
+    if (count <= 0 || g.dilated()) return;
     const int64_t per_image = g.rows * g.cols, last = begin + count - 1, line_bytes = p.row * int64_t(sizeof(float));
     const int64_t first_line = begin % per_image / g.cols * m - before, end_line = (last % per_image / g.cols + 1) * m + after;
     plane = reinterpret_cast<const char*>(p.at(begin / per_image, 0, 0));

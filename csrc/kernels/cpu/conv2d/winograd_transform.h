@@ -1,54 +1,49 @@
-// The three linear maps of Winograd's convolution F(m x m, 3 x 3), of one dimension. With n = m + 2:
+// The three linear maps of Winograd's convolution F(m x m, r x r), of one dimension. With n = m + r - 1:
 //
-//   y = A' [ (G g) * (B' d) ]       d: n inputs    g: 3 weights    y: m outputs    *: n products
+//   y = A' [ (G g) * (B' d) ]       d: n inputs    g: r weights    y: m outputs    *: n products
 //
 // is polynomial multiplication by values: B' and G evaluate, A' interpolates, at n - 1 points and infinity. Applied along lines
-// and then along columns they give the map of two dimensions, with n * n products instead of the 9 m * m of the definition.
+// and then along columns they give the map of two dimensions, with n * n products instead of the m * m * r * r of the definition.
 //
-//   m = 2: points 0, 1, -1, inf: 2.25 times fewer products, rounding like the definition's
-//   m = 4: points 0, 5/8, -5/8, 3/2, -3/2, inf: 4 times fewer; these points round three times better than 0, 1, -1, 2, -2, inf
+//   F(2, 3)  points 0, 1, -1, inf                  2.25 times fewer; rounds like the definition
+//   F(4, 3)  points 0, 5/8, -5/8, 3/2, -3/2, inf   4 times fewer; rounds three times better than 0, 1, -1, 2, -2, inf
+//   F(2, 5)  the same points                       2.8 times fewer
 //
 // Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308. With the points 0, a, -a, b, -b
 // the polynomials through the other points are x^4 - (a^2 + b^2) x^2 + a^2 b^2, and x (x +- a) (x^2 - b^2), and so on: their
 // coefficients are the rows of B', their values at their own point divide the rows of G.
 #pragma once
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/matmul/pack.h"
 
 namespace tg::TG_ISA {
 
-template <int m> struct WinogradTransform;
-
-template <> struct WinogradTransform<2> {
-  static constexpr int n = 4;
-  static constexpr float G[n][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
-
-  // B' d
-  TG_INLINE static void input(const Vec<float> (&d)[n], Vec<float> (&r)[n]) {
-    r[0] = d[0] - d[2], r[1] = d[1] + d[2], r[2] = d[2] - d[1], r[3] = d[3] - d[1];
-  }
-  // A' q
-  TG_INLINE static void output(const Vec<float> (&q)[n], Vec<float> (&y)[2]) {
-    y[0] = q[0] + (q[1] + q[2]), y[1] = (q[1] - q[2]) + q[3];
-  }
-  // A y
-  TG_INLINE static void output_transposed(const Vec<float> (&y)[2], Vec<float> (&q)[n]) {
-    q[0] = y[0], q[1] = y[0] + y[1], q[2] = y[0] - y[1], q[3] = y[1];
+// The k-th powers of one point, times `scale`.
+template <int count> struct Powers {
+  float of[count];
+  constexpr Powers(double point, double scale) : of{} {
+    for (int k = 0; k < count; ++k, scale *= point) of[k] = float(scale);
   }
 };
 
-template <> struct WinogradTransform<4> {
-  static constexpr int n = 6;
+// What depends on the points alone: B', and for every finite point what divides its row of G.
+template <int n> struct WinogradPoints;
+
+template <> struct WinogradPoints<4> {
+  static constexpr double point[3] = {0, 1, -1}, scale[3] = {1, 0.5, 0.5};
+
+  // B' d
+  TG_INLINE static void input(const Vec<float> (&d)[4], Vec<float> (&r)[4]) {
+    r[0] = d[0] - d[2], r[1] = d[1] + d[2], r[2] = d[2] - d[1], r[3] = d[3] - d[1];
+  }
+};
+
+template <> struct WinogradPoints<6> {
   static constexpr double a = 0.625, b = 1.5, a2 = a * a, b2 = b * b;
   static constexpr double of_a = 1 / (2 * a2 * (a2 - b2)), of_b = 1 / (2 * b2 * (b2 - a2));
-  static constexpr float G[n][3] = {{float(1 / (a2 * b2)), 0, 0},
-                                    {float(of_a), float(of_a * a), float(of_a * a2)},
-                                    {float(of_a), float(-of_a * a), float(of_a * a2)},
-                                    {float(of_b), float(of_b * b), float(of_b * b2)},
-                                    {float(of_b), float(-of_b * b), float(of_b * b2)},
-                                    {0, 0, 1}};
+  static constexpr double point[5] = {0, a, -a, b, -b}, scale[5] = {1 / (a2 * b2), of_a, of_a, of_b, of_b};
   TG_INLINE static Vec<float> of(double x) { return Vec<float>(float(x)); }
 
-  TG_INLINE static void input(const Vec<float> (&d)[n], Vec<float> (&r)[n]) {
+  TG_INLINE static void input(const Vec<float> (&d)[6], Vec<float> (&r)[6]) {
     const Vec<float> even_a = fma(of(-b2), d[2], d[4]), odd_a = fma(of(-b2), d[1], d[3]);
     const Vec<float> even_b = fma(of(-a2), d[2], d[4]), odd_b = fma(of(-a2), d[1], d[3]);
     r[0] = fma(of(a2 * b2), d[0], fma(of(-a2 - b2), d[2], d[4]));
@@ -56,19 +51,53 @@ template <> struct WinogradTransform<4> {
     r[3] = fma(of(b), odd_b, even_b), r[4] = fma(of(-b), odd_b, even_b);
     r[5] = fma(of(a2 * b2), d[1], fma(of(-a2 - b2), d[3], d[5]));
   }
-  TG_INLINE static void output(const Vec<float> (&q)[n], Vec<float> (&y)[4]) {
-    const Vec<float> sum_a = q[1] + q[2], difference_a = q[1] - q[2], sum_b = q[3] + q[4], difference_b = q[3] - q[4];
-    y[0] = q[0] + (sum_a + sum_b);
-    y[1] = fma(of(a), difference_a, of(b) * difference_b);
-    y[2] = fma(of(a2), sum_a, of(b2) * sum_b);
-    y[3] = fma(of(a2 * a), difference_a, fma(of(b2 * b), difference_b, q[5]));
+};
+
+template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
+  static constexpr int n = m + r - 1, taps = r;
+  using Points = WinogradPoints<n>;
+
+  // The last row of G is infinity's.
+  struct Weights {
+    float at[n][r];
+    constexpr Weights() : at{} {
+      for (int i = 0; i < n - 1; ++i)
+        for (int k = 0; k < r; ++k) at[i][k] = Powers<r>(Points::point[i], Points::scale[i]).of[k];
+      at[n - 1][r - 1] = 1;
+    }
+  };
+  static constexpr Weights G{};
+
+  // A' q: y[k] is the sum of q times the k-th powers of the points, and of infinity's for the last. Powers of a point and of its
+  // negative differ in the sign of the odd ones.
+  TG_INLINE static void output(const Vec<float> (&q)[n], Vec<float> (&y)[m]) {
+    if constexpr (n == 4) {
+      y[0] = q[0] + (q[1] + q[2]), y[1] = (q[1] - q[2]) + q[3];
+    } else {
+      const Vec<float> a[2] = {q[1] + q[2], q[1] - q[2]}, b[2] = {q[3] + q[4], q[3] - q[4]};
+      constexpr Powers<m> powers_a(Points::point[1], 1), powers_b(Points::point[3], 1);
+      y[0] = q[0] + (a[0] + b[0]);
+#pragma GCC unroll 4
+      for (int k = 1; k < m; ++k) {
+        const Vec<float> times_a(powers_a.of[k]), times_b(powers_b.of[k]);
+        y[k] = fma(times_a, a[k % 2], k == m - 1 ? fma(times_b, b[k % 2], q[n - 1]) : times_b * b[k % 2]);
+      }
+    }
   }
-  TG_INLINE static void output_transposed(const Vec<float> (&y)[4], Vec<float> (&q)[n]) {
-    const Vec<float> even_a = fma(of(a2), y[2], y[0]), odd_a = fma(of(a2 * a), y[3], of(a) * y[1]);
-    const Vec<float> even_b = fma(of(b2), y[2], y[0]), odd_b = fma(of(b2 * b), y[3], of(b) * y[1]);
-    q[0] = y[0];
-    q[1] = even_a + odd_a, q[2] = even_a - odd_a, q[3] = even_b + odd_b, q[4] = even_b - odd_b;
-    q[5] = y[3];
+  // A y
+  TG_INLINE static void output_transposed(const Vec<float> (&y)[m], Vec<float> (&q)[n]) {
+    q[0] = y[0], q[n - 1] = y[m - 1];
+    if constexpr (n == 4) {
+      q[1] = y[0] + y[1], q[2] = y[0] - y[1];
+    } else {
+      constexpr Powers<4> of[2] = {{Points::point[1], 1}, {Points::point[3], 1}};
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i) {
+        Vec<float> even = y[0], odd = Vec<float>(of[i].of[1]) * y[1];
+        if constexpr (m == 4) even = fma(Vec<float>(of[i].of[2]), y[2], even), odd = fma(Vec<float>(of[i].of[3]), y[3], odd);
+        q[1 + 2 * i] = even + odd, q[2 + 2 * i] = even - odd;
+      }
+    }
   }
 };
 
@@ -95,23 +124,21 @@ TG_INLINE void both_dimensions(const Map& map, const Load& load, const Store& st
 }
 
 // 16 (8, 4) tiles at once, a register per element. Element (i, j) of the blocks lies `step` floats behind its neighbour.
-template <int m> [[gnu::noinline]] static void transform_input(const float* d, int64_t d_step, float* v, int64_t v_step) {
-  using F = WinogradTransform<m>;
+template <class F> [[gnu::noinline]] static void transform_input(const float* d, int64_t d_step, float* v, int64_t v_step) {
   both_dimensions<F::n, F::n>([](const auto& x, auto& y) TG_INLINE_LAMBDA { F::input(x, y); },
                               [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(d + (i * F::n + j) * d_step); },
                               [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(v + (i * F::n + j) * v_step); });
 }
 
 // ... and bias, and the larger of the result and `least`.
-template <int m> struct OutputTransform {
+struct OutputTransform {
   const float* q;
   int64_t q_step;
   float* y;
   int64_t y_step;
   float bias, least;
 };
-template <int m> [[gnu::noinline]] static void transform_output(const OutputTransform<m>& t) {
-  using F = WinogradTransform<m>;
+template <class F, int m> [[gnu::noinline]] static void transform_output(const OutputTransform& t) {
   const Vec<float> bias(t.bias), least(t.least);
   both_dimensions<F::n, m>([](const auto& x, auto& y) TG_INLINE_LAMBDA { F::output(x, y); },
                            [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(t.q + (i * F::n + j) * t.q_step); },
@@ -119,52 +146,66 @@ template <int m> [[gnu::noinline]] static void transform_output(const OutputTran
                                TG_INLINE_LAMBDA { max_or_second(least, x + bias).store(t.y + (i * m + j) * t.y_step); });
 }
 
-template <int m> [[gnu::noinline]] static void transform_output_gradient(const float* y, int64_t y_step, float* q,
-                                                                         int64_t q_step) {
-  using F = WinogradTransform<m>;
+template <class F, int m>
+[[gnu::noinline]] static void transform_output_gradient(const float* y, int64_t y_step, float* q, int64_t q_step) {
   both_dimensions<m, F::n>([](const auto& x, auto& z) TG_INLINE_LAMBDA { F::output_transposed(x, z); },
                            [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(y + (i * m + j) * y_step); },
                            [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(q + (i * F::n + j) * q_step); });
 }
 
-// G g G' for the 3 x 3 weights of one output channel and a register full of input channels; `flipped` turns the weights by 180
-// degrees. Weights of neighbouring channels are 9 apart; `channels` of them are there, the others count as zero.
-template <int m>
+// G g G' for the r x r weights of one output channel and a register full of input channels; `flipped` turns the weights by 180
+// degrees. Weights of neighbouring channels follow each other; `channels` of them are there, the others count as zero.
+template <class F>
 [[gnu::noinline]] static void transform_weight(const float* w, int64_t channels, bool flipped, float* u, int64_t u_step) {
-  using F = WinogradTransform<m>;
-  constexpr int width = Vec<float>::width;
-  float taps[9][width] = {};
-  for (int c = 0; c < width && c < channels; ++c)
-    for (int k = 0; k < 9; ++k) taps[k][c] = w[c * 9 + k];
-  both_dimensions<3, F::n>(
+  constexpr int width = Vec<float>::width, r = F::taps, all = r * r;
+  alignas(64) float taps[(all + width - 1) / width * width][width];
+  for (int k = 0; k < all; k += width) {
+    Vec<float> block[width];
+#pragma GCC unroll 16
+    for (int c = 0; c < width; ++c)
+      block[c] = c < channels ? Vec<float>::load(w + c * all + k, smaller(width, all - k)) : Vec<float>(0);
+    transpose(block);
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) block[i].store(taps[k + i]);
+  }
+  both_dimensions<r, F::n>(
       [](const auto& g, auto& x) TG_INLINE_LAMBDA {
 #pragma GCC unroll 6
-        for (int i = 0; i < F::n; ++i)
-          x[i] = fma(Vec<float>(F::G[i][2]), g[2], fma(Vec<float>(F::G[i][1]), g[1], Vec<float>(F::G[i][0]) * g[0]));
+        for (int i = 0; i < F::n; ++i) {
+          x[i] = Vec<float>(F::G.at[i][0]) * g[0];
+#pragma GCC unroll 5
+          for (int k = 1; k < r; ++k) x[i] = fma(Vec<float>(F::G.at[i][k]), g[k], x[i]);
+        }
       },
-      [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(taps[flipped ? 8 - i * 3 - j : i * 3 + j]); },
+      [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(taps[flipped ? all - 1 - i * r - j : i * r + j]); },
       [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(u + (i * F::n + j) * u_step); });
 }
 
 // G' u G: the way back, for the gradient of the weights.
-template <int m>
+template <class F>
 [[gnu::noinline]] static void transform_weight_gradient(const float* u, int64_t u_step, float* w, int64_t channels) {
-  using F = WinogradTransform<m>;
-  constexpr int width = Vec<float>::width;
-  float taps[9][width];
-  both_dimensions<F::n, 3>(
+  constexpr int width = Vec<float>::width, r = F::taps, all = r * r;
+  alignas(64) float taps[(all + width - 1) / width * width][width] = {};
+  both_dimensions<F::n, r>(
       [](const auto& x, auto& g) TG_INLINE_LAMBDA {
-#pragma GCC unroll 3
-        for (int k = 0; k < 3; ++k) {
-          g[k] = Vec<float>(F::G[0][k]) * x[0];
+#pragma GCC unroll 5
+        for (int k = 0; k < r; ++k) {
+          g[k] = Vec<float>(F::G.at[0][k]) * x[0];
 #pragma GCC unroll 6
-          for (int i = 1; i < F::n; ++i) g[k] = fma(Vec<float>(F::G[i][k]), x[i], g[k]);
+          for (int i = 1; i < F::n; ++i) g[k] = fma(Vec<float>(F::G.at[i][k]), x[i], g[k]);
         }
       },
       [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(u + (i * F::n + j) * u_step); },
-      [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(taps[i * 3 + j]); });
-  for (int c = 0; c < width && c < channels; ++c)
-    for (int k = 0; k < 9; ++k) w[c * 9 + k] = taps[k][c];
+      [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(taps[i * r + j]); });
+  for (int k = 0; k < all; k += width) {
+    Vec<float> block[width];
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) block[i] = Vec<float>::load(taps[k + i]);
+    transpose(block);
+#pragma GCC unroll 16
+    for (int c = 0; c < width; ++c)
+      if (c < channels) block[c].store(w + c * all + k, smaller(width, all - k));
+  }
 }
 
 }  // namespace tg::TG_ISA

@@ -20,13 +20,13 @@ namespace tg::TG_ISA {
 struct WinogradWeightProblem {
   Planes x, dy;
   int64_t batch, in_channels, out_channels;
-  int64_t padding[2];
-  float* weight;  // [out_channels][in_channels][3][3], rows weight_row floats apart
+  int64_t padding[2], dilation[2];
+  float* weight;  // [out_channels][in_channels][r][r], rows weight_row floats apart
   int64_t weight_row;
 };
 
-template <int m> struct WinogradWeight {
-  using F = WinogradTransform<m>;
+template <int m, int r> struct WinogradWeight {
+  using F = WinogradTransform<m, r>;
   using P = Products<float>;
   static constexpr int64_t products = F::n * F::n, lanes = Vec<float>::width;
 
@@ -37,8 +37,8 @@ template <int m> struct WinogradWeight {
 
   WinogradWeight(const WinogradWeightProblem& problem, int threads)
       : p(problem),
-        x_tiling(tiling_of<m>(p.batch, p.dy, p.padding[0], p.padding[1])),
-        dy_tiling(tiling_of<m>(p.batch, p.dy, 0, 0)),
+        x_tiling(tiling_of<m>(p.batch, p.dy, p.padding, p.dilation)),
+        dy_tiling(tiling_of<m>(p.batch, p.dy, {0, 0}, p.dilation)),
         workers(threads > 1 ? threads : 1) {
     // All of dU is read and written once a block; V and M should stay in the last-level cache meanwhile.
     const int64_t most = p.in_channels + p.out_channels <= 512 ? 128 : 64;
@@ -81,7 +81,7 @@ template <int m> struct WinogradWeight {
           for (int64_t xi = 0; xi < products; ++xi)
             add_row(u + (slab * products + xi) * u_step + o * u_row, u + xi * u_step + o * u_row);
         for (int64_t c = 0; c < p.in_channels; c += lanes)
-          transform_weight_gradient<m>(u + o * u_row + c, u_step, p.weight + o * p.weight_row + c * 9, p.in_channels - c);
+          transform_weight_gradient<F>(u + o * u_row + c, u_step, p.weight + o * p.weight_row + c * r * r, p.in_channels - c);
       }
     });
   }
@@ -155,7 +155,7 @@ template <int m> struct WinogradWeight {
         gather.to = b.scratch + ((c + 1) & 1) * size;
         if (c + 1 < channels) gather_tiles(gather, first + c + 1);
         for (int64_t t = 0; t < b.count; t += lanes)
-          transform_input<m>(pixels + t, d_step, turned + c * turned_step() + t, t_step);
+          transform_input<F>(pixels + t, d_step, turned + c * turned_step() + t, t_step);
       }
       for (int64_t c = channels; c < lanes; ++c)
         for (int64_t xi = 0; xi < products; ++xi)
@@ -186,14 +186,14 @@ template <int m> struct WinogradWeight {
       gather.to = b.scratch + ((o + 1 - begin) & 1) * size;
       if (o + 1 < end) gather_tiles(gather, o + 1);
       for (int64_t t = 0; t < b.count; t += lanes)
-        transform_output_gradient<m>(pixels + t, d_step, b.sums + o * m_row + t, m_step);
+        transform_output_gradient<F, m>(pixels + t, d_step, b.sums + o * m_row + t, m_step);
     }
   }
 
   void multiply(const Block& b, int64_t begin, int64_t end) {
     const int64_t next = b.begin + b.count, steps = (end - begin) * panels();
     TilePrefetch x, dy;
-    x.template start<m>(p.x, x_tiling, p.in_channels, next, b.next_count, p.padding[0], 2 - p.padding[0], steps);
+    x.template start<m>(p.x, x_tiling, p.in_channels, next, b.next_count, p.padding[0], r - 1 - p.padding[0], steps);
     dy.template start<m>(p.dy, dy_tiling, p.out_channels, next, b.next_count, 0, 0, steps);
     TileArguments<P> t;
     t.depth = b.padded_count();

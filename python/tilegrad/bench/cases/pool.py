@@ -31,5 +31,12 @@ CASES = [
     *pooled("avg-pool-3-stride-2", (32, 64, 56, 56), "F.avg_pool2d(x, 3, 2, 1)", 0.25, "a divisor that is no power of two"),
     *pooled("global-avg-pool", (32, 512, 7, 7), "F.adaptive_avg_pool2d(x, 1)", 0.02, "the end of a ResNet: short rows"),
     *pooled("adaptive-avg-pool-5", (32, 64, 56, 56), "F.adaptive_avg_pool2d(x, 5)", 0.01, "windows of unequal size"),
+    *pooled("max-pool-3", (4, 17, 63, 65), "F.max_pool2d(x, 3, 1, 1)", 1.0, "windows that overlap, odd sizes"),
+    *pooled("max-pool-2", (1, 512, 7, 7), "F.max_pool2d(x, 2)", 0.2, "maps smaller than a register"),
+    *pooled("max-pool1d-2", (16, 64, 1000), "F.max_pool1d(x, 2)", 0.5, "sequences"),
+    *pooled("avg-pool-7", (8, 128, 14, 14), "F.avg_pool2d(x, 7)", 0.02, "large windows"),
+    *pooled("avg-pool-2", (4, 17, 63, 65), "F.avg_pool2d(x, 2)", 0.25, "odd sizes"),
+    *pooled("global-avg-pool", (8, 64, 56, 56), "F.adaptive_avg_pool2d(x, 1)", 0.001, "long rows"),
+    *pooled("global-avg-pool", (1, 1280, 7, 7), "F.adaptive_avg_pool2d(x, 1)", 0.02, "one image: MobileNet's end"),
     *pooled("max-pool3d-2", (4, 16, 16, 32, 32), "F.max_pool3d(x, 2)", 0.125, "volumes"),
 ]

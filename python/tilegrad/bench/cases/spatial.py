@@ -45,6 +45,7 @@ CASES = [
     *both("unfold-3", (8, 16, 32, 32), "F.unfold(x, 3, padding=1)", 9, "columns of a 3x3 convolution"),
     *both("fold-3", (8, 144, 1024), "F.fold(x, (32, 32), 3, padding=1)", 0.11, "overlapping windows added up"),
     Case("grid-sample-64x1x28x28", "a spatial transformer on digits", points((64, 1, 28, 28)),
-         "F.grid_sample(x, grid, align_corners=False)"),
-    Case("grid-sample-8x32x28x28", "feature maps", points((8, 32, 28, 28)), "F.grid_sample(x, grid, align_corners=False)"),
+         "F.grid_sample(x, grid, align_corners=False)", bytes=16.0 * 64 * 28 * 28),
+    Case("grid-sample-8x32x28x28", "feature maps", points((8, 32, 28, 28)), "F.grid_sample(x, grid, align_corners=False)",
+         bytes=4.0 * 8 * 66 * 28 * 28),
 ]  # fmt: skip

@@ -111,15 +111,33 @@ def scaled_dot_product_attention(
     Args:
         attn_mask: broadcasts to (..., L, S). Boolean: True means that the key takes part. Floating: added to the scores.
         dropout_p: the probability with which a weight is dropped. Not switched off by eval(): pass 0.0 there.
-        is_causal: row i sees keys 0..i only, counted from the first of each also when L differs from S. May be combined
-            with a mask.
+        is_causal: row i sees keys 0..i only, counted from the first of each also when L differs from S. With a mask both
+            hold; as in PyTorch on the CPU, not together with dropout or with a mask that wants a gradient.
         scale: 1/sqrt(E) by default.
 
     A row in which every key is masked gives zeros, and zero gradients, as PyTorch does on the CPU.
 
     Raises:
-        RuntimeError: shapes or dtypes that do not fit. ValueError: dropout_p outside [0, 1].
+        RuntimeError: shapes or dtypes that do not fit; is_causal with a mask as said. ValueError: dropout_p outside [0, 1].
     """
+    if is_causal and attn_mask is not None:
+        need_tensor(_NAME, "attn_mask", attn_mask)
+        if dropout_p > 0.0 or (attn_mask.requires_grad and tg.is_grad_enabled()):
+            raise RuntimeError(f"_{_NAME}: Explicit attn_mask should not be set when is_causal=True")
+    return masked_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
+def masked_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """`scaled_dot_product_attention` in which is_causal, a mask and dropout may all meet."""
     if get_autocast() is not None:  # the three may differ until they are converted
         query, key, value = (get_autocast()(x, False) for x in (query, key, value))
     _check(query, key, value)

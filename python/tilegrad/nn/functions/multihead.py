@@ -13,7 +13,7 @@ import tilegrad as tg
 from ...ops.arguments import need_tensor
 from ...ops.attention import safe_softmax, scores_of, split_heads
 from ...tensor import Tensor
-from .attention import scaled_dot_product_attention
+from .attention import masked_attention
 from .dropout import dropout
 from .linear import linear
 
@@ -223,7 +223,7 @@ def multi_head_attention_forward(
         if average_attn_weights:
             attention_weights = attention_weights.mean(dim=1)
     else:
-        output = scaled_dot_product_attention(q, k, v, mask, p, hint)
+        output = masked_attention(q, k, v, mask, p, hint)
     # back to the order of the query; (N, H, L, head_dim) -> (N, L, E) or (L, N, E)
     output = output.permute(*((0, 2, 1, 3) if batch_at == 0 else (2, 0, 1, 3))).flatten(2)
     output = linear(output, out_proj_weight, out_proj_bias)

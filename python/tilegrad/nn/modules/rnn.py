@@ -23,6 +23,15 @@ from ..utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 
+MOST_LAYERS = 1 << 16  # far beyond any use; as many Python objects as more of them take would fill the memory one by one
+
+
+def check_countable(name: str, **sizes: int) -> None:
+    """ValueError for a size of which the gates' rows can no longer be counted in 64 bits."""
+    for what, value in sizes.items():
+        if value >= 1 << 60:
+            raise ValueError(f"{name}: {what}={value} is more than can be counted: it must be below 2**60")
+
 
 class RNNBase(Module):
     """What RNN, LSTM and GRU share: parameters, layers, directions, packed sequences, checks.
@@ -84,6 +93,9 @@ class RNNBase(Module):
             raise ValueError(f"{name}: hidden_size must be greater than zero, got {self.hidden_size}")
         if self.num_layers <= 0:
             raise ValueError(f"{name}: num_layers must be greater than zero, got {self.num_layers}")
+        if self.num_layers > MOST_LAYERS:
+            raise ValueError(f"{name}: num_layers must be at most {MOST_LAYERS}, got {self.num_layers}")
+        check_countable(name, input_size=self.input_size, hidden_size=self.hidden_size)
         if self.proj_size < 0:
             raise ValueError(
                 f"{name}: proj_size should be a positive integer or zero to disable projections, got {self.proj_size}"

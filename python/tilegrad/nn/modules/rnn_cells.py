@@ -15,6 +15,7 @@ from ...tensor import Tensor
 from .. import init
 from ..module import Module
 from ..parameter import Parameter
+from .rnn import check_countable
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 
@@ -36,6 +37,7 @@ class RNNCellBase(Module):
                 f"{type(self).__name__}: input_size must not be negative and hidden_size must be greater than zero, "
                 f"got {input_size} and {hidden_size}"
             )
+        check_countable(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows = num_chunks * hidden_size
         self.weight_ih = Parameter(tg.empty(rows, input_size, device=device, dtype=dtype))

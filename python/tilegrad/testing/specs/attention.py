@@ -53,7 +53,7 @@ def samples(rng):
         sample(*qkv(5, 6, 4), attn_mask=masked_rows(rng, 2, 2, 5, 6)),
         sample(*qkv(5, 6, 4), attn_mask=masked_rows(rng, 5, 1)),
         sample(*qkv(5, 6, 4), attn_mask=uniform(rng, (5, 6))),
-        sample(*qkv(5, 6, 4), attn_mask=uniform(rng, (2, 5, 6)), is_causal=True),
+        sample(*qkv(5, 6, 4), attn_mask=uniform(rng, (2, 5, 6)), is_causal=True, gradient=False),
         sample(*qkv(5, 6, 4, lead=(2, 1, 3)), attn_mask=uniform(rng, (1, 3, 5, 6))),
         sample(*qkv(5, 6, 4), attn_mask=blocked, gradient=False, note="-inf in a float mask"),
         sample(*qkv(0, 6, 4), note="no query"),
@@ -148,6 +148,7 @@ SPECS = [
             error("Expected attn_mask dtype to be bool or float", X, X, X, tg.ones(3, 3, dtype=tg.int64)),
             error(r"attn_mask of shape \(4, 3\) does not broadcast", X, X, X, tg.ones(4, 3)),
             error(r"attn_mask of shape \(1, 2, 2, 3, 3\) does not broadcast", X, X, X, tg.ones(1, 2, 2, 3, 3)),
+            error("Explicit attn_mask should not be set when is_causal=True", X, X, X, tg.ones(3, 3), 0.1, is_causal=True),
             error("Number of heads in key and value must divide", tg.ones(2, 3, 3, 4), X, X, enable_gqa=True),
             error("enable_gqa=True needs tensors with a dimension of heads", X[0, 0], X[0, 0], X[0, 0], enable_gqa=True),
             OpError(
