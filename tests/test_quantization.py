@@ -191,7 +191,7 @@ def test_hooks_move_along():
 
 
 def test_what_quantize_dynamic_refuses():
-    with pytest.raises(ValueError, match="dtype must be qint8, got tilegrad.float16"):
+    with pytest.raises(ValueError, match=r"dtype must be qint8, got tilegrad\.float16"):
         quantize_dynamic(network(), dtype=tg.float16)
     with pytest.raises(ValueError, match="no int8 version of LSTM; there is one of Linear"):
         quantize_dynamic(network(), {nn.LSTM})

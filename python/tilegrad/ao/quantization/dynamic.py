@@ -58,7 +58,7 @@ def quantize_dynamic(
     """
     if dtype is not tg.qint8:
         raise ValueError(f"quantize_dynamic: dtype must be qint8, got {dtype}")
-    classes = {Linear: dynamic.Linear} if mapping is None else dict(mapping)
+    classes: dict[type, type] = {Linear: dynamic.Linear} if mapping is None else dict(mapping)
     spec = _spec_of(model, {Linear} if qconfig_spec is None else qconfig_spec, classes)
     if not inplace:
         model = copy.deepcopy(model)

@@ -39,10 +39,8 @@ def matmul(m: int, k: int, n: int, why: str, layout: str = "nn", dtype: str = "f
     if not both:
         return [forward]
     backward = f"({stmt}).backward(dy); x.grad = y.grad = None"
-    return [
-        forward,
-        Case(f"{name}-backward", f"{why}; with both gradients", operands(x, y, dtype, (m, n)), backward, None, 3 * flops, 3 * bytes_),
-    ]  # fmt: skip
+    both_why, setup = f"{why}; with both gradients", operands(x, y, dtype, (m, n))
+    return [forward, Case(f"{name}-backward", both_why, setup, backward, None, 3 * flops, 3 * bytes_)]
 
 
 def batched(name: str, x: tuple[int, ...], y: tuple[int, ...], why: str, dtype: str = "float32") -> list[Case]:

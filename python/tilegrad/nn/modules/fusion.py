@@ -8,6 +8,7 @@ or wrapped around their call.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .. import module as module_file
 from ..module import Module
@@ -15,7 +16,7 @@ from .activation import GELU, ReLU, Sigmoid, Tanh
 from .linear import Linear
 
 _LINEAR_FORWARD = Linear.forward
-_NAMES: dict[type, Callable[[Module], str | None]] = {
+_NAMES: dict[type[Module], Callable[[Any], str | None]] = {
     ReLU: lambda m: "relu",
     GELU: lambda m: {"none": "gelu", "tanh": "gelu_tanh"}.get(m.approximate),
     Tanh: lambda m: "tanh",

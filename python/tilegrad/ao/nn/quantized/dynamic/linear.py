@@ -79,4 +79,5 @@ class Linear(Module):
         return {**self.__dict__, "_packed": None}  # made again where it is loaded
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}, dtype=tilegrad.qint8"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}, dtype=tilegrad.qint8"
