@@ -20,13 +20,13 @@ Array quantized_linear(const Array& x0, const Array& weight, const Array& scale,
   check(outputs >= 0, ErrorKind::value, "{}: a negative number of outputs: {}", op, outputs);
   const Dims packed{p.panels(), p.steps(), QuantizedLinear::panel, QuantizedLinear::terms};
   check(weight.dtype == DType::i8 && weight.shape == packed, ErrorKind::runtime,
-        "{}: for an input of shape {} and {} outputs expected packed int8 weights of shape {}, got {} {}", op, x0.shape, outputs,
-        packed, weight.shape, weight.dtype);
+        "{}: for an input of shape {} and {} outputs expected packed int8 weights of shape {}, got {} {}", op, x0.shape,
+        outputs, packed, weight.shape, weight.dtype);
   const Dims columns{p.panels() * QuantizedLinear::panel};
   check(scale.dtype == DType::f32 && scale.shape == columns, ErrorKind::runtime,
         "{}: expected float32 scales of shape {}, got {} {}", op, columns, scale.shape, scale.dtype);
-  check(sums.dtype == DType::i32 && sums.shape == columns, ErrorKind::runtime,
-        "{}: expected int32 sums of shape {}, got {} {}", op, columns, sums.shape, sums.dtype);
+  check(sums.dtype == DType::i32 && sums.shape == columns, ErrorKind::runtime, "{}: expected int32 sums of shape {}, got {} {}",
+        op, columns, sums.shape, sums.dtype);
   if (bias)
     check(bias->dtype == DType::f32 && bias->shape == Dims{outputs}, ErrorKind::runtime,
           "{}: expected a float32 bias of shape ({},), got {} {}", op, outputs, bias->shape, bias->dtype);

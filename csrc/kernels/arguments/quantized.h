@@ -8,7 +8,7 @@ namespace tg {
 // weight[panel][k / 4][output % 16][k % 4], filled up with zeros.
 struct QuantizedLinear {
   static constexpr int64_t panel = 16, terms = 4, most_inputs = 65536;  // more could overflow the 32-bit sums
-  const float* x = nullptr;                                            // (rows, inputs), contiguous
+  const float* x = nullptr;                                             // (rows, inputs), contiguous
   int64_t rows = 0, inputs = 0, outputs = 0;
   const int8_t* weight = nullptr;
   const float* scale = nullptr;   // (panels * 16): w = scale * weight

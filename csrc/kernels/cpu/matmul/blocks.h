@@ -214,7 +214,8 @@ template <class P, class S> struct Blocks {
       }
       const bool fetches = fetches_b && vectors == nr_vectors;
       const Tile<P> tile = a_by_rows ? fetches ? find_fetching_tile<P, true>(m) : find_tile<P, true>(m, vectors)
-                                     : fetches ? find_fetching_tile<P, false>(m) : find_tile<P, false>(m, vectors);
+                           : fetches ? find_fetching_tile<P, false>(m)
+                                     : find_tile<P, false>(m, vectors);
       if (finishes_tiles) {
         Sum aside[mr * nr<P>];
         t.c = aside;

@@ -54,7 +54,8 @@ struct Dot {
   TG_INLINE static void store(int32_t* to, Sums s) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    const __m512i first = _mm512_permutex2var_epi32(s.low, even, s.high), second = _mm512_permutex2var_epi32(s.low, odd, s.high);
+    const __m512i first = _mm512_permutex2var_epi32(s.low, even, s.high),
+                  second = _mm512_permutex2var_epi32(s.low, odd, s.high);
     _mm512_storeu_si512(to, _mm512_add_epi32(first, second));
   }
 };
