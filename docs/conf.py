@@ -18,7 +18,7 @@ extensions = [
     "functions_page",
     "plain_docstrings",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "kernels/ladder_*.md"]  # the ladders are included by the pages of the kernels
 default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

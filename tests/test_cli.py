@@ -57,7 +57,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        ("trian mlp", "unknown command 'trian' (did you mean 'train'?); commands: list, train, verify, doctor, bench"),
+        ("trian mlp", "unknown command 'trian' (did you mean 'train'?); commands: list, train, verify, doctor, bench, explain"),
         ("train mpl", "unknown recipe 'mpl' (did you mean 'mlp'?); see `tilegrad list`"),
         ("train nothing.py", "no recipe file "),
         ("train", "which recipe? try: tilegrad train mlp, or tilegrad list"),

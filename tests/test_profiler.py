@@ -52,10 +52,12 @@ def test_table():
         work(x)
     text = prof.table(sort_by="calls", row_limit=2)
     lines = text.splitlines()
-    assert lines[0].split() == ["op", "phase", "calls", "self", "share", "time", "mean", "bytes"]
+    plain = ["op", "phase", "calls", "self", "share", "time", "mean", "bytes", "flops"]
+    assert lines[0].split() == [*plain, "of", "limit", "bound", "kernel"]
+    assert prof.table(limits=False).splitlines()[0].split() == plain
     assert int(lines[2].split()[2]) == max(r.calls for r in prof.rows()) and "... " in text
     assert "forward ops:" in text and "backward ops:" in text and "outside of ops:" in text and "wall time:" in text
-    names = [line.split()[0] for line in prof.table("name", -1).splitlines()[2:-4]]
+    names = [line.split()[0] for line in prof.table("name", -1).splitlines()[2:-5]]
     assert names == sorted(names) and len(names) == len(prof.rows())
     rows = prof.key_averages().table(sort_by="self_cpu_time_total", row_limit=1)
     assert rows == prof.table(row_limit=1)

@@ -190,9 +190,16 @@ TG_BINARY(tanh_backward, OnFloats) {  // y: 1 - y^2, as factors that are accurat
 
 TG_BINARY(sigmoid_backward, OnFloats) { return b * (a * (constant<V>(1) - a)); }  // y
 
+// s = sigmoid(x) and 1 - s, without the cancellation of the subtraction.
+template <class V> struct SigmoidParts { V s, rest; };
+template <class V> TG_FUNCTOR SigmoidParts<V> sigmoid_parts(V x) {
+  const V zero = constant<V>(0), one = constant<V>(1), e = exp(-abs(x)), near = one / (one + e), far = e * near;
+  return {select(x < zero, far, near), select(x < zero, near, far)};
+}
+
 TG_BINARY(silu_backward, OnFloats) {  // x: s (1 + x (1 - s)) with s = sigmoid(x)
-  const V s = sigmoid(a);
-  return b * (s * fma(a, constant<V>(1) - s, constant<V>(1)));
+  const SigmoidParts<V> p = sigmoid_parts(a);
+  return b * (p.s * fma(a, p.rest, constant<V>(1)));
 }
 
 TG_BINARY(gelu_backward, OnFloats) {  // x: Phi(x) + x phi(x)
@@ -203,9 +210,9 @@ TG_BINARY(gelu_backward, OnFloats) {  // x: Phi(x) + x phi(x)
 
 TG_BINARY(gelu_tanh_backward, OnFloats) {  // x: s + x s (1 - s) v' with s = sigmoid(v), v = c1 x + c3 x^3
   const V square = a * a;
-  const V s = sigmoid(a * fma(square, constant<V>(gelu_c3), constant<V>(gelu_c1)));
+  const SigmoidParts<V> p = sigmoid_parts(a * fma(square, constant<V>(gelu_c3), constant<V>(gelu_c1)));
   const V slope = fma(square, constant<V>(3 * gelu_c3), constant<V>(gelu_c1));
-  return b * fma(a * slope, s * (constant<V>(1) - s), s);
+  return b * fma(a * slope, p.s * p.rest, p.s);
 }
 
 TG_BINARY(hypot, OnFloats) { return hypot(a, b); }
@@ -230,8 +237,9 @@ TG_BINARY(selu_backward, OnFloats) {
   return b * constant<V>(selu_scale) * select(a > constant<V>(0), constant<V>(1), constant<V>(selu_alpha) * exp(a));
 }
 TG_BINARY(mish_backward, OnFloats) {  // t + x (1 - t^2) sigmoid(x) with t = tanh(log(1 + e^x))
-  const V e = exp(min(a, constant<V>(20))), n = e * (e + constant<V>(2)), t = n / (n + constant<V>(2));
-  const V slope = fma(a * ((constant<V>(1) - t) * (constant<V>(1) + t)), e / (constant<V>(1) + e), t);
+  const V one = constant<V>(1), two = constant<V>(2), e = exp(min(a, constant<V>(20))), n = e * (e + two);
+  const V inverse = one / (n + two), t = n * inverse;  // 1 - t is 2 / (n + 2)
+  const V slope = fma(a * (two * inverse * (one + t)), e / (one + e), t);
   return b * select(a > constant<V>(20), constant<V>(1), slope);
 }
 TG_BINARY(softsign_backward, OnFloats) {

@@ -19,8 +19,9 @@
 
 namespace tg::TG_ISA {
 
-static constexpr int64_t piece_bytes = 32768;  // work per piece, as in the elementwise kernels
-static constexpr int64_t column_block = 128;   // columns of inner that one piece of index_add owns: a few cache lines
+static constexpr int64_t piece_bytes = 32768;      // work per piece, as in the elementwise kernels
+static constexpr int64_t column_block = 128;       // columns of inner that one piece of index_add owns: a few cache lines
+static constexpr int64_t copy_block_bytes = 2048;  // of a row that one piece of index_copy owns
 
 static int64_t pieces_of(int64_t row_bytes) {
   return row_bytes < piece_bytes ? piece_bytes / (row_bytes > 0 ? row_bytes : 1) : 1;
@@ -111,12 +112,16 @@ Status index_add(const Launch& launch, const Indexed& v) {
 Status index_copy(const Launch& launch, const Indexed& v) {
   if (const Status status = check_indexes(v); status.code != Status::ok) return status;
   const int64_t row_bytes = v.inner * size_of(v.dtype);
-  // parallel over outer slices only: within one, the order of i decides
-  parallel_for(launch, v.outer, pieces_of(v.count * row_bytes), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
+  // Parallel over outer slices and blocks of a row's bytes, never over i: the order of i decides who is last.
+  const int64_t blocks = (row_bytes + copy_block_bytes - 1) / copy_block_bytes;
+  const int64_t width = row_bytes < copy_block_bytes ? row_bytes : copy_block_bytes;
+  parallel_for(launch, v.outer * blocks, pieces_of(v.count * width), [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t o = piece / blocks, from = piece % blocks * copy_block_bytes;
+      const int64_t bytes = from + copy_block_bytes < row_bytes ? copy_block_bytes : row_bytes - from;
       for (int64_t i = 0; i < v.count; ++i) {
-        memcpy(static_cast<char*>(v.out) + (o * v.picked + wrapped_index(v, i)) * row_bytes,
-               static_cast<const char*>(v.in) + (o * v.count + i) * row_bytes, static_cast<size_t>(row_bytes));
+        memcpy(static_cast<char*>(v.out) + (o * v.picked + wrapped_index(v, i)) * row_bytes + from,
+               static_cast<const char*>(v.in) + (o * v.count + i) * row_bytes + from, static_cast<size_t>(bytes));
       }
     }
   });

@@ -87,10 +87,8 @@ int64_t memory_loop(const float* from, float* to, int64_t count) {
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) seen[j] |= V::load(from + i + j * V::width).bits();
   }
-  uint32_t any = 0;
-  for (int j = 0; j < 8; ++j)
-    for (int lane = 0; lane < V::width; ++lane) any |= seen[j][lane];
-  volatile uint32_t sink = any;  // the reads must not be dropped
+  for (int j = 1; j < 8; ++j) seen[0] |= seen[j];
+  volatile V::Int sink = seen[0];  // the reads must not be dropped
   (void)sink;
   return whole * static_cast<int64_t>(sizeof(float));
 }

@@ -186,9 +186,11 @@ TG_INLINE Vec<float> lgamma(Vec<float> x) {  // 2 ulp for x > 0
 template <class T> TG_INLINE Vec<T> hypot(Vec<T> a, Vec<T> b) {
   const Vec<T> zero(T(0)), infinity(Format<T>::infinity), x = abs(a), y = abs(b);
   const Vec<T> large = max_or_second(x, y), small = min_or_second(x, y);
-  const Vec<T> up(is_float<T> ? T(0x1p60) : T(0x1p500)), down(is_float<T> ? T(0x1p-60) : T(0x1p-500));
-  const Vec<T> factor = select(large > up, down, select(large < down, up, Vec<T>(T(1))));
-  const Vec<T> back = select(large > up, up, select(large < down, down, Vec<T>(T(1))));
+  // Outside [1 / far, far] the squares leave the range; there both are moved by 2^90 (2^600), which is more than far.
+  const Vec<T> far(is_float<T> ? T(0x1p60) : T(0x1p500)), near(is_float<T> ? T(0x1p-60) : T(0x1p-500)), one(T(1));
+  const Vec<T> up(is_float<T> ? T(0x1p90) : T(0x1p600)), down(is_float<T> ? T(0x1p-90) : T(0x1p-600));
+  const Vec<T> factor = select(large > far, down, select(large < near, up, one));
+  const Vec<T> back = select(large > far, up, select(large < near, down, one));
   const Vec<T> l = large * factor, s = small * factor;
   const Vec<T> y2 = sqrt(fma(l, l, s * s)) * back;
   return select((x == infinity) | (y == infinity), infinity,

@@ -5,7 +5,7 @@
 
 Ours and theirs alternate in one process whose threads are pinned (timing.py says how). torch is measured twice: as it is, and
 in a second process with malloc tuned, so that what the allocator gains and what the kernels gain can be told apart.
-onnxruntime and NumPy take part where they can do the operation.
+onnxruntime and NumPy take part, in processes of their own, where they can do the operation.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from tilegrad.cli.parser import UsageError, complain
 
     from . import report
+    from .roofline import measure_limits
     from .sides import SIDES, library
 
     try:
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{peer} is not installed: left out", file=sys.stderr)
     peers = [peer for peer in peers if library(peer) is not None]
     record = Run(peers, Path(args.json) if args.json else None, args.resume)
+    record.limits = measure_limits(threads) if args.json else []
     failed = measure_all(cases, threads, peers, args.rounds, record)
     for count in threads:
         found = [result for result in record.results if result["threads"] == count]
@@ -86,6 +88,7 @@ class Run:
     def __init__(self, peers: Sequence[str], file: Path | None, resume: bool) -> None:
         self.peers, self.file = peers, file
         self.results: list[dict[str, Any]] = []
+        self.limits: list[dict[str, Any]] = []
         if resume and file and file.exists():
             self.results = json.loads(file.read_text(encoding="utf-8"))["results"]
         self.done = {(result["case"], result["threads"]) for result in self.results}
@@ -103,7 +106,7 @@ class Run:
             "undisturbed_memory": timing.UNDISTURBED_MEMORY,
             "tuned_malloc": worker.TUNED,
         }
-        text = json.dumps({**report.as_json(self.results, self.peers), "method": method}, indent=1)
+        text = json.dumps({**report.as_json(self.results, self.peers, self.limits), "method": method}, indent=1)
         beside = self.file.with_name(self.file.name + ".part")
         beside.write_text(text + "\n", encoding="utf-8")
         beside.replace(self.file)

@@ -1,4 +1,4 @@
-"""The command line: ``tilegrad list | train | verify | doctor | bench``. One command a file, imported when it is asked for.
+"""The command line: ``tilegrad list | train | verify | doctor | bench | explain``. One command a file, imported when asked for.
 
 Exit codes: 0 fine, 1 a check or band failed, 2 asked for something that does not exist, 130 interrupted.
 """
@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": "every kernel against its NumPy reference on this machine",
     "doctor": "is everything here, and which CPU, threads, GPU are used",
     "bench": "how fast the kernels are, beside the machine's peak and other libraries",
+    "explain": "which kernels a call runs, and how near they come to this machine's limits",
 }
 
 USAGE = "usage: tilegrad COMMAND [options]     (tilegrad COMMAND --help for the options)"

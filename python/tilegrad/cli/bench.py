@@ -25,6 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", metavar="LIST", help="thread counts, comma separated (default: what is set)")
     parser.add_argument("--rounds", type=int, default=15, help="samples per side (default 15)")
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE (- for stdout only)")
+    parser.add_argument("--roofline", metavar="FILE.png", help="draw every case under the limits of this machine")
+    parser.add_argument("--results", metavar="FILE", help="with --roofline: draw these results (JSON) instead of measuring")
     parser.add_argument("--list", action="store_true", help="show the cases and why they have their size")
     output = Output(sys.stdout)
     try:
@@ -37,12 +39,55 @@ def main(arguments: Sequence[str]) -> int:
                 output.say(line)
             return 0
         peers, threads = read_peers(args.vs), read_threads(args.threads)
+        if args.roofline:
+            check_picture(args.roofline)
+        if args.results:
+            return redraw(args.results, args.roofline, {case.name for case in cases}, output)
     except UsageError as error:
         return complain(str(error))
-    return run(cases, peers, threads, args.rounds, args.json, output)
+    return run(cases, peers, threads, args.rounds, args.json, output, args.roofline)
 
 
-def run(cases: Sequence[Any], peers: list[str], threads: list[int], rounds: int, json_file: str | None, output: Output) -> int:
+def check_picture(file: str) -> None:
+    """Before minutes of measuring: can the picture be drawn, and written there?"""
+    import importlib.util
+
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("--roofline needs matplotlib, which is not installed: pip install 'tilegrad[bench]'")
+    if not file.endswith((".png", ".svg", ".pdf")):
+        raise UsageError(f"--roofline {file}: expected a name that ends in .png, .svg or .pdf")
+    if not Path(file).resolve().parent.is_dir():
+        raise UsageError(f"--roofline {file}: there is no such folder")
+
+
+def redraw(results_file: str, picture: str | None, names: set[str], output: Output) -> int:
+    """Draw the roofline of an earlier run."""
+    from tilegrad.bench.roofline import draw
+
+    if picture is None:
+        raise UsageError("--results goes with --roofline")
+    try:
+        earlier = json.loads(Path(results_file).read_text(encoding="utf-8"))
+        results = [result for result in earlier["results"] if result["case"] in names]
+        limits = earlier["limits"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--results {results_file}: not a result of the benchmarks: {type(error).__name__}: {error}") from None
+    if not limits:
+        raise UsageError(f"--results {results_file}: measured without limits; measure again with --roofline or bench/peers.py")
+    draw(results, limits, picture)
+    output.say(f"wrote {picture}")
+    return 0
+
+
+def run(
+    cases: Sequence[Any],
+    peers: list[str],
+    threads: list[int],
+    rounds: int,
+    json_file: str | None,
+    output: Output,
+    roofline_file: str | None = None,
+) -> int:
     """Measure and show, one line as soon as it is known."""
     from tilegrad.bench import report
     from tilegrad.bench.timing import measure
@@ -64,7 +109,16 @@ def run(cases: Sequence[Any], peers: list[str], threads: list[int], rounds: int,
                 lines = report.rows(results[-1:], peers, width)
                 for line in lines if len(results) == 1 else lines[-1:]:
                     output.say(line)
-    text = json.dumps(report.as_json([report.record(result) for result in results], peers), indent=2)
+    records = [report.record(result) for result in results]
+    limits: list[Any] = []
+    if roofline_file:
+        from tilegrad.bench.roofline import draw, measure_limits
+
+        limits = measure_limits(threads)
+        draw(records, limits, roofline_file)
+        if not quiet:
+            output.say(f"wrote {roofline_file}")
+    text = json.dumps(report.as_json(records, peers, limits), indent=2)
     if quiet:
         output.say(text)
     elif json_file:
