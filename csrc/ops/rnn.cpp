@@ -121,6 +121,20 @@ std::optional<Array> summed_bias(const Layer& l) {
   return binary(BinaryOp::add, operand(*l.bias_ih), operand(*l.bias_hh));
 }
 
+// One step of several sequences: the kernel makes both products itself. (Of one sequence they are two streams of weights, which
+// the matrix product does best.)
+bool takes_one_step(Layer& l, const std::optional<Array>& bias, Array& no_bias) {
+  if (l.steps != 1 || l.batch < 2) return false;
+  l.weight_ih = contiguous(l.weight_ih);
+  if (!bias) no_bias = zeros({l.gates * l.hidden}, l.x.dtype);
+  Recurrent& r = l.view;
+  r.x = l.x.data();
+  r.features = l.features;
+  r.weight_ih = l.weight_ih.data(), r.weight_hh = l.weight_hh.data();
+  r.bias = bias ? bias->data() : no_bias.data();
+  return true;
+}
+
 using Kernel = Status (*)(const Launch&, const Recurrent&);
 using BackwardKernel = Status (*)(const Launch&, const RecurrentBackward&);
 
@@ -140,10 +154,16 @@ Array spread_rows(int64_t count, int64_t cols, DType dtype) {
   return columns(empty({count, cols % page ? cols : cols + line}, dtype), 0, cols);
 }
 
+// Which gradients a backward op is asked for.
+struct Wants {
+  bool dx, dh, dw;  // dw: of the weights and biases
+  explicit Wants(int64_t bits) : dx(bits & 1), dh(bits & 2), dw(bits & 4) {}
+};
+
 struct Gradients { Array dz, h_before, dh0, dc0; };
 
 Gradients run_backward(Layer& l, BackwardKernel kernel, const MaybeArray& dy, const MaybeArray& dhn, const MaybeArray& dcn,
-                       const Array& y, const Array* saved, int64_t dz_columns) {
+                       const Array& y, const Array* saved, int64_t dz_columns, bool wants_dh) {
   auto expect = [&](const char* what, const MaybeArray& given, const Dims& shape) {
     check(!given || (given->shape == shape && given->dtype == l.x.dtype), ErrorKind::runtime,
           "{}: expected {} of shape {} and dtype {}, got {} {}", l.op, what, shape, l.x.dtype, given ? given->shape : shape,
@@ -155,7 +175,8 @@ Gradients run_backward(Layer& l, BackwardKernel kernel, const MaybeArray& dy, co
   expect("dcn", dcn, {l.batch, l.hidden});
   const Array rows_of_y = contiguous(y), dy_rows = dy ? contiguous(*dy) : Array(), dhn_rows = dhn ? contiguous(*dhn) : Array(),
               dcn_rows = dcn ? contiguous(*dcn) : Array(), kept = saved ? contiguous(*saved) : rows_of_y;
-  Gradients g{spread_rows(l.total, dz_columns, l.x.dtype), empty({l.total, l.hidden}, l.x.dtype),
+  const bool began_at_once = l.steps == 1;  // all rows: what they started from is there
+  Gradients g{spread_rows(l.total, dz_columns, l.x.dtype), began_at_once ? l.h0 : empty({l.total, l.hidden}, l.x.dtype),
               empty({l.batch, l.hidden}, l.x.dtype), empty({l.batch, l.hidden}, l.x.dtype)};
   RecurrentBackward b;
   b.forward = l.view;
@@ -166,7 +187,8 @@ Gradients run_backward(Layer& l, BackwardKernel kernel, const MaybeArray& dy, co
   b.dcn = dcn ? dcn_rows.data() : nullptr;
   b.dz = g.dz.data();
   b.dz_stride = g.dz.strides[0];
-  b.h_before = g.h_before.data();
+  b.h_before = began_at_once ? nullptr : g.h_before.data();
+  b.wants_dh0 = wants_dh;
   b.dh0 = g.dh0.data();
   b.dc0 = g.dc0.data();
   const KernelTable& table = table_of(l.x.device());
@@ -193,15 +215,16 @@ Array x_shaped(const Layer& l, Array dx) {
 }
 
 // The gradients of a layer whose dz is what x and h both see (lstm and rnn), behind dh0 (and dc0).
-std::vector<Array> shared_gradients(const Layer& l, Gradients& g, bool wants_dx, bool wants_dw) {
-  if (!l.view.weight_hh) multiply(l.op, g.dz, l.weight_hh, g.dh0, nullptr, false);
+std::vector<Array> shared_gradients(const Layer& l, Gradients& g, const Wants& wants) {
+  if (!wants.dh) g.dh0 = none(l);
+  else if (!l.view.weight_hh) multiply(l.op, g.dz, l.weight_hh, g.dh0, nullptr, false);
   Array dx = none(l);
-  if (wants_dx) {
+  if (wants.dx) {
     dx = empty({l.total, l.features}, l.x.dtype);
     multiply(l.op, g.dz, l.weight_ih, dx, nullptr, false);
     dx = x_shaped(l, dx);
   }
-  if (!wants_dw) return {dx, none(l), none(l), none(l), none(l)};
+  if (!wants.dw) return {dx, none(l), none(l), none(l), none(l)};
   const bool biased = l.bias_ih || l.bias_hh;
   const Array db = biased ? sum_rows(g.dz) : none(l);
   return {dx, weight_gradient(l, g.dz, l.x), weight_gradient(l, g.dz, g.h_before), db, db};
@@ -218,8 +241,11 @@ std::vector<Array> lstm(const Array& x, const Array& h0, const Array& c0, const 
   const Array saved = empty({l.total, 5 * l.hidden}, x.dtype);
   Array z = columns(saved, 0, 4 * l.hidden), y = empty(l.y_shape, x.dtype), hn = clone(l.h0), cn = clone(l.c0);
   const std::optional<Array> bias = summed_bias(l);
-  multiply("lstm", l.x, transposed(l.weight_ih), z, bias ? &*bias : nullptr, false);
-  if (!l.view.weight_hh) multiply("lstm", l.h0, transposed(l.weight_hh), z, nullptr, true);
+  Array no_bias;
+  if (!takes_one_step(l, bias, no_bias)) {
+    multiply("lstm", l.x, transposed(l.weight_ih), z, bias ? &*bias : nullptr, false);
+    if (!l.view.weight_hh) multiply("lstm", l.h0, transposed(l.weight_hh), z, nullptr, true);
+  }
   l.view.z = saved.data(), l.view.y = y.data(), l.view.hn = hn.data(), l.view.cn = cn.data();
   run(l, table.lstm);
   return {y, hn, cn, saved};
@@ -228,14 +254,15 @@ std::vector<Array> lstm(const Array& x, const Array& h0, const Array& c0, const 
 std::vector<Array> lstm_backward(const MaybeArray& dy, const MaybeArray& dhn, const MaybeArray& dcn, const Array& x,
                                  const Array& h0, const Array& c0, const Array& weight_ih, const Array& weight_hh,
                                  const MaybeArray& bias_ih, const MaybeArray& bias_hh, const MaybeArray& batch_sizes,
-                                 bool reverse, const Array& y, const Array& saved, bool wants_dx, bool wants_dw) {
+                                 bool reverse, const Array& y, const Array& saved, int64_t wanted) {
+  const Wants wants(wanted);
   Layer l = layer_of("lstm_backward", 4, x, h0, &c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse);
   const KernelTable& table = table_of(x.device());
   if (!table.lstm_backward || !has_kernel(x.dtype)) missing_kernel("lstm_backward", x.dtype);
   check(saved.dtype == x.dtype && saved.shape == Dims{l.total, 5 * l.hidden}, ErrorKind::runtime,
         "lstm_backward: expected saved gates of shape {}, got {}", Dims{l.total, 5 * l.hidden}, saved.shape);
-  Gradients g = run_backward(l, table.lstm_backward, dy, dhn, dcn, y, &saved, 4 * l.hidden);
-  std::vector<Array> out = shared_gradients(l, g, wants_dx, wants_dw);
+  Gradients g = run_backward(l, table.lstm_backward, dy, dhn, dcn, y, &saved, 4 * l.hidden, wants.dh);
+  std::vector<Array> out = shared_gradients(l, g, wants);
   return {out[0], g.dh0, g.dc0, out[1], out[2], out[3], out[4]};
 }
 
@@ -256,7 +283,9 @@ std::vector<Array> gru(const Array& x, const Array& h0, const Array& weight_ih, 
     bias = l.bias_ih ? binary(BinaryOp::add, operand(*l.bias_ih), operand(shared)) : shared;
     l.view.bias_hn = l.bias_hh->data() + 2 * H * size_of(x.dtype);
   }
-  multiply("gru", l.x, transposed(l.weight_ih), z, bias ? &*bias : nullptr, false);
+  Array no_bias;
+  const bool one_step = takes_one_step(l, bias, no_bias);
+  if (!one_step) multiply("gru", l.x, transposed(l.weight_ih), z, bias ? &*bias : nullptr, false);
   if (!l.view.weight_hh) {
     Array reset_and_update = columns(saved, 0, 2 * H), p = columns(saved, 3 * H, 4 * H);
     multiply("gru", l.h0, transposed(rows(l.weight_hh, 0, 2 * H)), reset_and_update, nullptr, true);
@@ -270,25 +299,27 @@ std::vector<Array> gru(const Array& x, const Array& h0, const Array& weight_ih, 
 std::vector<Array> gru_backward(const MaybeArray& dy, const MaybeArray& dhn, const Array& x, const Array& h0,
                                 const Array& weight_ih, const Array& weight_hh, const MaybeArray& bias_ih,
                                 const MaybeArray& bias_hh, const MaybeArray& batch_sizes, bool reverse, const Array& y,
-                                const Array& saved, bool wants_dx, bool wants_dw) {
+                                const Array& saved, int64_t wanted) {
+  const Wants wants(wanted);
   Layer l = layer_of("gru_backward", 3, x, h0, nullptr, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse);
   const KernelTable& table = table_of(x.device());
   if (!table.gru_backward || !has_kernel(x.dtype)) missing_kernel("gru_backward", x.dtype);
   const int64_t H = l.hidden;
   check(saved.dtype == x.dtype && saved.shape == Dims{l.total, 4 * H}, ErrorKind::runtime,
         "gru_backward: expected saved gates of shape {}, got {}", Dims{l.total, 4 * H}, saved.shape);
-  Gradients g = run_backward(l, table.gru_backward, dy, dhn, std::nullopt, y, &saved, 4 * H);
+  Gradients g = run_backward(l, table.gru_backward, dy, dhn, std::nullopt, y, &saved, 4 * H, wants.dh);
   // columns: n for x, then r z n for h
   const Array dn = columns(g.dz, 0, H), dgates = columns(g.dz, H, 3 * H), dh_side = columns(g.dz, H, 4 * H);
-  if (!l.view.weight_hh) multiply(l.op, dh_side, l.weight_hh, g.dh0, nullptr, true);
+  if (!wants.dh) g.dh0 = none(l);
+  else if (!l.view.weight_hh) multiply(l.op, dh_side, l.weight_hh, g.dh0, nullptr, true);
   Array dx = none(l);
-  if (wants_dx) {
+  if (wants.dx) {
     dx = empty({l.total, l.features}, x.dtype);
     multiply(l.op, dgates, rows(l.weight_ih, 0, 2 * H), dx, nullptr, false);
     multiply(l.op, dn, rows(l.weight_ih, 2 * H, 3 * H), dx, nullptr, true);
     dx = x_shaped(l, dx);
   }
-  if (!wants_dw) return {dx, g.dh0, none(l), none(l), none(l), none(l)};
+  if (!wants.dw) return {dx, g.dh0, none(l), none(l), none(l), none(l)};
   Array dw_ih = empty({3 * H, l.features}, x.dtype);
   Array gate_rows = rows(dw_ih, 0, 2 * H), n_rows = rows(dw_ih, 2 * H, 3 * H);
   multiply(l.op, transposed(dgates), l.x, gate_rows, nullptr, false);
@@ -311,8 +342,11 @@ std::vector<Array> rnn(const Array& x, const Array& h0, const Array& weight_ih, 
   if (!table.rnn || !has_kernel(x.dtype)) missing_kernel("rnn", x.dtype);
   Array y = empty(l.y_shape, x.dtype), hn = clone(l.h0), z = reshape(y, {l.total, l.hidden});
   const std::optional<Array> bias = summed_bias(l);
-  multiply("rnn", l.x, transposed(l.weight_ih), z, bias ? &*bias : nullptr, false);
-  if (!l.view.weight_hh) multiply("rnn", l.h0, transposed(l.weight_hh), z, nullptr, true);
+  Array no_bias;
+  if (!takes_one_step(l, bias, no_bias)) {
+    multiply("rnn", l.x, transposed(l.weight_ih), z, bias ? &*bias : nullptr, false);
+    if (!l.view.weight_hh) multiply("rnn", l.h0, transposed(l.weight_hh), z, nullptr, true);
+  }
   l.view.z = l.view.y = y.data(), l.view.hn = hn.data(), l.view.relu = relu;
   run(l, table.rnn);
   return {y, hn};
@@ -321,13 +355,14 @@ std::vector<Array> rnn(const Array& x, const Array& h0, const Array& weight_ih, 
 std::vector<Array> rnn_backward(const MaybeArray& dy, const MaybeArray& dhn, const Array& x, const Array& h0,
                                 const Array& weight_ih, const Array& weight_hh, const MaybeArray& bias_ih,
                                 const MaybeArray& bias_hh, const MaybeArray& batch_sizes, bool reverse, bool relu,
-                                const Array& y, bool wants_dx, bool wants_dw) {
+                                const Array& y, int64_t wanted) {
+  const Wants wants(wanted);
   Layer l = layer_of("rnn_backward", 1, x, h0, nullptr, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse);
   const KernelTable& table = table_of(x.device());
   if (!table.rnn_backward || !has_kernel(x.dtype)) missing_kernel("rnn_backward", x.dtype);
   l.view.relu = relu;
-  Gradients g = run_backward(l, table.rnn_backward, dy, dhn, std::nullopt, y, nullptr, l.hidden);
-  std::vector<Array> out = shared_gradients(l, g, wants_dx, wants_dw);
+  Gradients g = run_backward(l, table.rnn_backward, dy, dhn, std::nullopt, y, nullptr, l.hidden, wants.dh);
+  std::vector<Array> out = shared_gradients(l, g, wants);
   return {out[0], g.dh0, out[1], out[2], out[3], out[4]};
 }
 

@@ -14,19 +14,19 @@ void bind_rnn() {
                    "An LSTM layer over a sequence: y, the last h and c, and the gates.");
   bind<&ops::lstm_backward>("lstm_backward",
                             "dy, dhn, dcn, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, "
-                            "wants_dx, wants_dw",
+                            "wanted",
                             "Gradient of lstm.");
   bind<&ops::gru>("gru", "x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse",
                   "A GRU layer over a sequence: y, the last h, and the gates.");
   bind<&ops::gru_backward>("gru_backward",
                            "dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, "
-                           "wants_dx, wants_dw",
+                           "wanted",
                            "Gradient of gru.");
   bind<&ops::rnn>("rnn", "x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu",
                   "A plain recurrent layer over a sequence: y and the last h.");
   bind<&ops::rnn_backward>("rnn_backward",
                            "dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu, y, "
-                           "wants_dx, wants_dw",
+                           "wanted",
                            "Gradient of rnn.");
 }
 

@@ -14,9 +14,13 @@ struct Recurrent {
   bool reverse = false;                                // from the last step to the first
   bool relu = false;                                   // rnn: relu instead of tanh
   const void* weight_hh = nullptr;                     // (gates * H, H), or null: its product with h is in `z` already
-  const void* bias_hn = nullptr;                       // gru: (H), added to the product for n; or null
-  const void* h0 = nullptr;                            // (B, H)
-  const void* c0 = nullptr;                            // (B, H), lstm
+  // One step may bring x's part as well, and `z` then comes in empty: x (B, features), weight_ih (gates * H, features) and the
+  // biases (gates * H), without bias_hn.
+  const void *x = nullptr, *weight_ih = nullptr, *bias = nullptr;
+  int64_t features = 0;
+  const void* bias_hn = nullptr;  // gru: (H), added to the product for n; or null
+  const void* h0 = nullptr;       // (B, H)
+  const void* c0 = nullptr;       // (B, H), lstm
   // Comes in with what x gives each gate, biases included, and goes out with what the backward pass wants:
   //   lstm (N, 5 H)  i f g o c;  gru (N, 4 H)  r z n and the product for n;  rnn: nothing, z is y itself
   void* z = nullptr;
@@ -34,9 +38,10 @@ struct RecurrentBackward {
   // h sees them.
   void* dz = nullptr;
   int64_t dz_stride = 0;
-  void* h_before = nullptr;  // (N, H): the h that each row started from
-  void* dh0 = nullptr;       // (B, H); without weight_hh only what does not go through it
-  void* dc0 = nullptr;       // (B, H), lstm
+  void* h_before = nullptr;  // (N, H): the h that each row started from; or null
+  bool wants_dh0 = true;
+  void* dh0 = nullptr;  // (B, H); without weight_hh only what does not go through it
+  void* dc0 = nullptr;  // (B, H), lstm
 };
 
 }  // namespace tg

@@ -140,6 +140,11 @@ rnn_op = op(_core.rnn)
 rnn_backward = op(_core.rnn_backward)
 
 
+def _wanted(x, h0, weights):
+    """What a kernel is asked for, as a number."""
+    return int(x) + 2 * int(h0) + 4 * int(weights)
+
+
 def _answers(found, needs):
     """Gradients for the inputs that want one; the kernels leave out what is not wanted."""
     return (*(dx if need else None for dx, need in zip(found, needs, strict=False)), None, None)
@@ -149,7 +154,7 @@ def _answers(found, needs):
 def _(dy, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, out, out3, dy1, dy2, needs):
     found = lstm_backward(
         dy, dy1, dy2, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse,
-        out.detach(), out3.detach(), needs[0], any(needs[3:7]),
+        out.detach(), out3.detach(), _wanted(needs[0], needs[1], any(needs[3:7])),
     )  # fmt: skip
     return _answers(found, needs)
 
@@ -158,7 +163,7 @@ def _(dy, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, revers
 def _(dy, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, out, out2, dy1, needs):
     found = gru_backward(
         dy, dy1, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse,
-        out.detach(), out2.detach(), needs[0], any(needs[2:6]),
+        out.detach(), out2.detach(), _wanted(needs[0], needs[1], any(needs[2:6])),
     )  # fmt: skip
     return _answers(found, needs)
 
@@ -167,7 +172,7 @@ def _(dy, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, o
 def _(dy, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu, out, dy1, needs):
     found = rnn_backward(
         dy, dy1, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu,
-        out.detach(), needs[0], any(needs[2:6]),
+        out.detach(), _wanted(needs[0], needs[1], any(needs[2:6])),
     )  # fmt: skip
     return (*_answers(found, needs), None)
 
@@ -189,7 +194,7 @@ rnn_op.composite(rnn_composite)
 
 @lstm_backward.composite
 def _(
-    dy, dhn, dcn, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, wants_dx, wants_dw
+    dy, dhn, dcn, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, wanted
 ):  # fmt: skip
     return _gradients(
         lambda *inputs: lstm_composite(*inputs, batch_sizes, reverse),
@@ -199,7 +204,7 @@ def _(
 
 
 @gru_backward.composite
-def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, wants_dx, wants_dw):
+def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, y, saved, wanted):
     return _gradients(
         lambda *inputs: gru_composite(*inputs, batch_sizes, reverse),
         (x, h0, weight_ih, weight_hh, bias_ih, bias_hh),
@@ -208,7 +213,7 @@ def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, rever
 
 
 @rnn_backward.composite
-def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu, y, wants_dx, wants_dw):
+def _(dy, dhn, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, batch_sizes, reverse, relu, y, wanted):
     return _gradients(
         lambda *inputs: rnn_composite(*inputs, batch_sizes, reverse, relu),
         (x, h0, weight_ih, weight_hh, bias_ih, bias_hh),

@@ -21,13 +21,17 @@ template <class T> static void gru_steps(const Launch& launch, const Recurrent& 
   T *const z = static_cast<T*>(r.z), *const y = static_cast<T*>(r.y);
   const T *const h0 = static_cast<const T*>(r.h0), *const bias = static_cast<const T*>(r.bias_hn);
   const bool product_in_z = !r.weight_hh;
+  const T* const bias_x = r.weight_ih ? static_cast<const T*>(r.bias) : nullptr;
   run_steps<T, 3>(launch, r, [&](const Units<T>& s) TG_INLINE_LAMBDA {
     T* const gate = z + s.row * 4 * H + s.unit;
-    auto sum = [&](int k) TG_INLINE_LAMBDA { return V::load(gate + k * H, s.count) + V::load(s.product + k * V::width); };
+    const T* const added = bias_x ? bias_x + s.unit : gate;
+    auto sum = [&](int k) TG_INLINE_LAMBDA { return V::load(added + k * H, s.count) + V::load(s.product + k * V::width); };
     const V reset = sigmoid(sum(0)), update = sigmoid(sum(1));
     V p = product_in_z ? V::load(gate + 3 * H, s.count) : V::load(s.product + 2 * V::width);
     if (bias) p += V::load(bias + s.unit, s.count);
-    const V n = tanh(fma(reset, p, V::load(gate + 2 * H, s.count)));
+    V of_x = V::load(added + 2 * H, s.count);
+    if (bias_x) of_x += V::load(s.product + 3 * V::width);
+    const V n = tanh(fma(reset, p, of_x));
     const V before = V::load((s.before < 0 ? h0 + s.sequence * H : y + s.before * H) + s.unit, s.count);
     reset.store(gate, s.count);
     update.store(gate + H, s.count);

@@ -25,9 +25,11 @@ template <class T> static void lstm_steps(const Launch& launch, const Recurrent&
   const int64_t H = r.hidden;
   T *const z = static_cast<T*>(r.z), *const y = static_cast<T*>(r.y);
   const T* const c0 = static_cast<const T*>(r.c0);
+  const T* const bias = r.weight_ih ? static_cast<const T*>(r.bias) : nullptr;
   run_steps<T, 4>(launch, r, [&](const Units<T>& s) TG_INLINE_LAMBDA {
     T* const gate = z + s.row * 5 * H + s.unit;
-    auto sum = [&](int k) TG_INLINE_LAMBDA { return V::load(gate + k * H, s.count) + V::load(s.product + k * V::width); };
+    const T* const added = bias ? bias + s.unit : gate;
+    auto sum = [&](int k) TG_INLINE_LAMBDA { return V::load(added + k * H, s.count) + V::load(s.product + k * V::width); };
     const V i = sigmoid(sum(0)), f = sigmoid(sum(1)), g = tanh(sum(2)), o = sigmoid(sum(3));
     const T* const before = s.before < 0 ? c0 + s.sequence * H : z + s.before * 5 * H + 4 * H;
     const V c = fma(f, V::load(before + s.unit, s.count), i * g);

@@ -15,9 +15,10 @@ template <class T, bool relu> static void rnn_steps(const Launch& launch, const 
   using V = Vec<T>;
   const int64_t H = r.hidden;
   T* const y = static_cast<T*>(r.y);
+  const T* const bias = r.weight_ih ? static_cast<const T*>(r.bias) : nullptr;
   run_steps<T, 1>(launch, r, [&](const Units<T>& s) TG_INLINE_LAMBDA {
     T* const at = y + s.row * H + s.unit;
-    const V sum = V::load(at, s.count) + V::load(s.product);
+    const V sum = V::load(bias ? bias + s.unit : at, s.count) + V::load(s.product);
     (relu ? max_or_second(V(T(0)), sum) : tanh(sum)).store(at, s.count);
   });
   copy_last(r, y, H, static_cast<T*>(r.hn));
@@ -54,6 +55,7 @@ Status rnn_backward(const Launch& launch, const RecurrentBackward& b) {
 // The largest of what the passes over `gates` gates need: packed weights, and on the way back dh.
 size_t rnn_workspace(const Recurrent& r, int gates, bool backward) {
   auto bytes = [&]<class T>() -> int64_t {
+    if (!backward && r.weight_ih) return OneStep<T, 1>::bytes(r);
     if (!backward) return r.weight_hh ? GatePanels<T, 1>{r.hidden, nullptr}.bytes() * gates : 0;
     const GradientPanels<T> panels{r.hidden, gates * r.hidden, nullptr};
     return (r.batch * panels.dh_stride() + (r.weight_hh ? panels.elements() : 0)) * int64_t(sizeof(T));

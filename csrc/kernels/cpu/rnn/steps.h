@@ -15,10 +15,7 @@
 // few sequences over groups of hidden units, step by step. Either way every element is one sum by one thread, and its bits
 // depend neither on threads nor on the other rows.
 #pragma once
-#include "core/parallel.h"
-#include "kernels/arguments/rnn.h"
-#include "kernels/cpu/matmul/pack.h"
-#include "kernels/cpu/simd_math.h"
+#include "kernels/cpu/rnn/one_step.h"
 
 namespace tg::TG_ISA {
 
@@ -156,16 +153,15 @@ template <class T, int gates> struct GatePanels {
   }
 };
 
-// Some units of one row of one step.
-template <class T> struct Units {
-  int64_t row, sequence, before;  // of all rows; of the batch; the row it goes on from, -1 for none
-  int64_t unit, count;            // of H; a count of Vec<T>::width or more means a full register
-  const T* product;               // W_hh h, gate after gate, Vec<T>::width apart
-};
-
 // Walks over a sequence; finish(units) turns the product into the new state.
 template <class T, int gates, class Finish>
 static void run_steps(const Launch& launch, const Recurrent& r, const Finish& finish) {
+  if (r.weight_ih) {
+    Launch alone = launch;
+    alone.threads = 1;
+    const double work = 2.0 * double(r.batch) * gates * double(r.hidden) * double(r.features + r.hidden);
+    return OneStep<T, gates>(r, launch.workspace).run(work < 2 * operations_per_worker ? alone : launch, finish);
+  }
   using Panels = GatePanels<T, gates>;
   const Panels panels{r.hidden, static_cast<T*>(launch.workspace)};
   const T* const weight = static_cast<const T*>(r.weight_hh);
@@ -269,7 +265,7 @@ static void run_steps_backward(const Launch& launch, const RecurrentBackward& b,
   auto gates_of_step = [&](const Step& s, int64_t first, int64_t end) {
     for (int64_t q = first; q < end; ++q) {
       const int64_t row = s.start + q, before = q < s.continuing ? s.before + q : -1;
-      __builtin_memcpy(h_before + row * H, before < 0 ? h0 + q * H : y + before * H, row_bytes);
+      if (h_before) __builtin_memcpy(h_before + row * H, before < 0 ? h0 + q * H : y + before * H, row_bytes);
       for (int64_t u = 0; u < H; u += Vec<T>::width) {
         Vec<T> d = Vec<T>::load(dh + q * stride + u, H - u);
         if (dy) d += Vec<T>::load(dy + row * H + u, H - u);
@@ -286,11 +282,12 @@ static void run_steps_backward(const Launch& launch, const RecurrentBackward& b,
       const int64_t end = smaller(last, s.rows);
       if (first >= end) return;
       gates_of_step(s, first, end);
-      if (!weight) return;
+      const int64_t rows = (b.wants_dh0 ? end : smaller(end, s.continuing)) - first;
+      if (!weight || rows <= 0) return;
       parallel_for(inner, panels.panels(), 1, [&](int64_t begin, int64_t stop) {
         for (int64_t panel = begin; panel < stop; ++panel)
-          panels.multiply(dz + (s.start + first) * b.dz_stride + dz_offset, b.dz_stride, end - first, panel,
-                          dh + first * stride, keeps);
+          panels.multiply(dz + (s.start + first) * b.dz_stride + dz_offset, b.dz_stride, rows, panel, dh + first * stride,
+                          keeps);
       });
     });
     for (int64_t q = first; q < last; ++q) __builtin_memcpy(dh0 + q * H, dh + q * stride, row_bytes);
