@@ -24,7 +24,7 @@ THREADS = int(os.environ.get("TILEGRAD_BENCH_THREADS", "1"))
 def test_case(benchmark, case, side):
     if side == "torch":
         pytest.importorskip("torch")
-    with thread_count(THREADS):
+    with thread_count(THREADS, blas=side == "numpy"):
         call = function(case, side)
         if call is None:
             pytest.skip(f"{side} has no such operation")

@@ -1,8 +1,10 @@
 """The benchmarks' machinery: cases, probes, samples, verdicts, comparison of runs. What is checked is never a time."""
 
+import importlib.util
 import itertools
 import json
 import os
+import pathlib
 
 import pytest
 
@@ -280,3 +282,38 @@ def test_compare_refuses_and_warns(capsys, tmp_path):
     assert compare.main([good, str(bad)]) == 2 and "bad.json is not a result" in capsys.readouterr().err
     assert compare.main([good, str(tmp_path / "none.json")]) == 2
     assert compare.main([good, write(tmp_path / "c.json", made("z", 1.0))]) == 2
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_measured_part_of_the_page(tmp_path):
+    tool = pathlib.Path(__file__).resolve().parent.parent / "tools" / "performance_page.py"
+    if not tool.exists():
+        pytest.skip("runs in a source checkout")
+    spec = importlib.util.spec_from_file_location("performance_page", tool)
+    page_tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page_tool)
+
+    def run(name, isa, *results):
+        whole = [{**result, "gflops": 1.0, "fma_peak_gflops": 2.0, "kept": 9} for result in results]
+        content = {"machine": {"cpu": "a processor", "isa": isa}, "versions": {"tilegrad": "1", "torch": "2"}, "results": whole}
+        (tmp_path / name).write_text(json.dumps(content))
+        return str(tmp_path / name)
+
+    first = run("two.json", "avx512", made("matmul-64", 1.0, 2.5, 0.5), made("add-1M", 1.0, 0.9))
+    others = (
+        run("one.json", "avx512", made("matmul-64", 1.0, 1.5, threads=1)),
+        run("avx2.json", "avx2", made("add-1M", 1.0, 3.0)),
+    )
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{page_tool.BEGIN}\nold\n{page_tool.END}\nafter\n")
+    for _ in range(2):  # writing again changes nothing
+        assert page_tool.main([first, *others, "--write", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and text.count("### Goals") == 1
+    assert "| matmul | tilegrad | of peak | GB/s | x torch | x torch, 1 thread | x torch, 2 threads, avx2 |" in text
+    assert "| matmul-64 | 1 s | 50% |  | 2.50 | 1.50 |  |" in text and "| add-1M | 1 s |  |  | 0.90 |  | 3.00 |" in text
+    assert "- 2 threads: 2 cases with torch" in text and "slower: add-1M 0.90" in text
+    with pytest.raises(SystemExit, match="no part between"):
+        page_tool.replaced("nothing", "x")

@@ -8,8 +8,7 @@
 | ``F.conv2d(x, w, ...)`` | Conv | constant |
 | ``layer(x)`` with an LSTM | LSTM | constants |
 
-onnxruntime has no gradients. Its threads inherit the affinity of the thread that makes the session, which is pinned to one
-core, so each is given a core of its own.
+onnxruntime has no gradients.
 """
 
 from __future__ import annotations
@@ -156,8 +155,6 @@ def _session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
-    if threads > 1:  # the calling thread is the first; processors are counted from 1
-        affinities = ";".join(str(core) for core in range(2, threads + 1))
-        options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # when a call returns, not during it
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session, inputs

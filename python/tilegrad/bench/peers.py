@@ -5,7 +5,7 @@
 
 Ours and theirs alternate in one process whose threads are pinned (timing.py says how). torch is measured twice: as it is, and
 in a second process with malloc tuned, so that what the allocator gains and what the kernels gain can be told apart.
-onnxruntime and NumPy take part where they can do the operation.
+onnxruntime and NumPy take part, in processes of their own, where they can do the operation.
 """
 
 from __future__ import annotations

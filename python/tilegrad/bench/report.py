@@ -153,11 +153,12 @@ def family_tables(results: Sequence[Record], peers: Sequence[str]) -> list[str]:
         found = [by_case[name] for name in names if name in by_case]
         if found:
             header = (family.replace("_", " "), "tilegrad", "of peak", "GB/s", *(f"x {peer}" for peer in shown))
-            lines += [*markdown_table(header, [_cells(result, shown) for result in found]), ""]
+            lines += [*markdown_table(header, [cells(result, shown) for result in found]), ""]
     return lines
 
 
-def _cells(result: Record, peers: Sequence[str]) -> list[str]:
+def cells(result: Record, peers: Sequence[str]) -> list[str]:
+    """The row of a case: its name, our time, the share of peak, the bandwidth, and the ratios to the peers."""
     ratios = (result["ratio"].get(peer) for peer in peers)
     bandwidth = result["gigabytes_per_second"]
     return [

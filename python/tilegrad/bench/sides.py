@@ -2,9 +2,9 @@
 
 | side | where it runs |
 |---|---|
-| ``tilegrad``, ``torch``, ``numpy`` | in this process |
-| ``onnxruntime`` | in this process, a session per case (onnx_models.py) |
-| ``torch-tuned`` | in a process of its own (worker.py), because the settings of malloc are fixed when a process starts |
+| ``tilegrad``, ``torch`` | in this process |
+| ``torch-tuned`` | in a process of its own, because the settings of malloc are fixed when a process starts |
+| ``numpy``, ``onnxruntime`` | in a process of its own each: their threads go on spinning, on the cores of the others |
 
 A statement is rewritten so that a result stays alive while the next one is computed, as the loss and the gradients of a
 training loop do. Otherwise every call would get back the very buffer that the one before has just freed, still warm in the
@@ -45,23 +45,30 @@ def library(side: str) -> Any:
 
 
 @contextlib.contextmanager
-def thread_count(threads: int) -> Iterator[None]:
-    """``threads`` for tilegrad, torch (if it is loaded) and NumPy's BLAS (if threadpoolctl is there)."""
+def thread_count(threads: int, blas: bool = False) -> Iterator[None]:
+    """``threads`` for tilegrad, torch (if it is loaded) and, with ``blas``, NumPy's BLAS (if threadpoolctl is there).
+
+    BLAS is left alone otherwise: the threads it would start spin for some ten milliseconds on the core of the main thread.
+    """
     before = tg.get_num_threads()
     tg.set_num_threads(threads)
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
     try:
-        try:
-            from threadpoolctl import threadpool_limits
-        except ImportError:
+        with _blas_threads(threads) if blas else contextlib.nullcontext():
             yield
-        else:
-            with threadpool_limits(threads, user_api="blas"):
-                yield
     finally:
         tg.set_num_threads(before)
+
+
+def _blas_threads(threads: int) -> contextlib.AbstractContextManager[Any]:
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return contextlib.nullcontext()
+    found: contextlib.AbstractContextManager[Any] = threadpool_limits(threads, user_api="blas")
+    return found
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
@@ -152,13 +159,20 @@ def function(case: Case, side: str) -> Callable[[], None] | None:
 
 def sampler(case: Case, side: str, threads: int) -> Sampler | None:
     """What takes samples of the case on one side; None if that side cannot do it or is not installed."""
-    if side == "torch-tuned":
-        from .worker import tuned
+    if side in ("tilegrad", "torch"):
+        return local_sampler(case, side, threads)
+    from .worker import process_of
 
-        return tuned("torch").sampler(case, threads)
+    if library(side) is None or (side == "numpy" and case.numpy is None):
+        return None
+    return process_of(side).sampler(case, threads)
+
+
+def local_sampler(case: Case, side: str, threads: int) -> Sampler | None:
+    """The same within this process."""
     if side == "onnxruntime":
         from .onnx_models import session_sampler
 
         return session_sampler(case, threads) if library(side) and library("onnx") else None
-    found = names_for(case, side)
+    found = names_for(case, MODULES.get(side, side))
     return statement_sampler(*found) if found else None

@@ -2,16 +2,18 @@
 
 * The sides alternate, with the same number of threads, so that all meet the same neighbours.
 * Beside every sample two probes are taken: the rate of pure arithmetic and the rate of reading memory. A sample with a low
-probe before or behind it is thrown away and taken again: something else was on the processor or on its memory. * Medians, not
-minima; and the peer is compared with itself to know how much of a difference is noise. * A result stays alive while the next
-one is computed, as in a training loop, so that no allocator gets its buffer back at once. * The first call of a sample is not
-timed: the probes have emptied the caches.
+  probe before or behind it is thrown away and taken again: something else was on the processor or on its memory.
+* Medians, not minima; and the peer is compared with itself to know how much of a difference is noise.
+* A result stays alive while the next one is computed, as in a training loop, so that no allocator gets its buffer back at
+  once.
+* The first call of a sample is not timed: the probes have emptied the caches.
 """
 
 from __future__ import annotations
 
 import functools
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,13 +22,14 @@ import tilegrad as tg
 from .cases import Case
 from .sides import Sampler, library, sampler, thread_count
 
-PROBE_MILLISECONDS = 3.0  # long enough for the other library's threads to stop spinning
-MEMORY_MILLISECONDS = 1.0
+PROBE_MILLISECONDS = 1.0  # short: a disturbance far from the sample must not count
+MEMORY_MILLISECONDS = 0.5
 PROBED_NUMBERS = 16 << 20  # 64 MB, more than the caches hold
 UNDISTURBED = 0.85  # of the best arithmetic probe
 UNDISTURBED_MEMORY = 0.6  # of the best memory probe, which varies more by itself
-SAMPLE_SECONDS = 0.003  # a sample repeats the statement for at least this long
+SAMPLE_SECONDS = 0.002  # a sample repeats the statement for at least this long
 CASE_SECONDS = 20.0  # a case that takes longer has fewer samples, but FEWEST
+RETAKE_SECONDS = 5.0  # no more samples are taken again after this, unless there are not even rounds of them
 FEWEST = 5
 FEWEST_KEPT = 3  # a result of fewer undisturbed samples is in doubt
 WARM_SECONDS = 0.02  # a call that takes longer does not notice cold caches
@@ -149,22 +152,24 @@ def calibrate(sample: Sampler) -> tuple[float, int]:
     return once, max(1, int(SAMPLE_SECONDS / once))
 
 
-def measure(case: Case, sides: Sequence[str], threads: int, rounds: int = 15, retakes: int = 2) -> Result:
+def measure(case: Case, sides: Sequence[str], threads: int, rounds: int = 15, retakes: int = 9) -> Result:
     """Time ``case`` on every side that can do it, alternating: ``rounds`` undisturbed samples of each.
 
-    Disturbed ones are taken again, at most ``retakes`` times as many as were asked for.
+    Disturbed ones are taken again, at most ``retakes`` times as many as were asked for, and for RETAKE_SECONDS.
     """
-    for side in sides:
+    for side in {"tilegrad", "torch"} & set(sides):
         library(side)  # what is not loaded cannot be told its number of threads
     with thread_count(threads):
         samplers, once, calls, failed = prepare(case, sides, threads)
         each = sum(max(SAMPLE_SECONDS, seconds) for seconds in once.values())
         rounds = min(rounds, max(FEWEST, int(CASE_SECONDS / each)))
         samples = {side: Samples() for side in samplers}
+        start = time.monotonic()
         best = before = take_probe(threads)
         for number in range(rounds * (1 + retakes)):
             best = Probe(max(best.arithmetic, _best.get(threads, 0.0)), best.memory)
-            if number >= rounds and all(len(s.kept(best)) >= rounds for s in samples.values()):
+            enough = all(len(s.kept(best)) >= rounds for s in samples.values())
+            if number >= rounds and (enough or time.monotonic() - start > RETAKE_SECONDS):
                 break
             order = list(samplers) if number % 2 == 0 else list(samplers)[::-1]
             for side in order:
