@@ -9,7 +9,7 @@ import pathlib
 import pytest
 
 import tilegrad as tg
-from tilegrad.bench import compare, goals, peers, report, timing, worker
+from tilegrad.bench import compare, goals, peers, report, scaling, timing, worker
 from tilegrad.bench.cases import CASES, Case, op_cost
 from tilegrad.bench.onnx_models import model_of
 from tilegrad.bench.sides import function, keeping, statement_sampler
@@ -314,6 +314,39 @@ def test_the_measured_part_of_the_page(tmp_path):
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and text.count("### Goals") == 1
     assert "| matmul | tilegrad | of peak | GB/s | x torch | x torch, 1 thread | x torch, 2 threads, avx2 |" in text
     assert "| matmul-64 | 1 s | 50% |  | 2.50 | 1.50 |  |" in text and "| add-1M | 1 s |  |  | 0.90 |  | 3.00 |" in text
+    assert "- 2 threads against 1: geometric mean 1.00x, none slower." in text
     assert "- 2 threads: 2 cases with torch" in text and "slower: add-1M 0.90" in text
     with pytest.raises(SystemExit, match="no part between"):
         page_tool.replaced("nothing", "x")
+
+
+# --- scaling ----------------------------------------------------------------------------------------------------------
+
+
+def test_curves_have_powers_of_two_and_odd_sizes():
+    names = [curve.name for curve in scaling.CURVES]
+    assert len(set(names)) == len(names)
+    for curve in scaling.CURVES:
+        sizes = curve.sizes()
+        assert sizes == sorted(sizes) and sizes[-1] >= 16 * sizes[0] and sum(size % 2 for size in sizes) >= len(sizes) // 2 - 1
+        function(curve.case(sizes[0]), "tilegrad")()
+        assert curve.work(sizes[1]) > curve.work(sizes[0])
+
+
+def test_spikes():
+    points = [{"size": i, "nanoseconds_per_unit": cost} for i, cost in enumerate([9.0, 2.0, 3.1, 2.0, 1.0, 4.0, 4.0, 4.1])]
+    assert [point["size"] for point in scaling.spikes(points)] == [2]  # the step at 5 is no spike
+
+
+def test_scaling_writes_picture_and_json(capsys, tmp_path, small_probes, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(scaling, "ROUNDS", 1)
+    monkeypatch.setattr(scaling, "SPIKE", 1e9)
+    curve = scaling.CURVES[0]
+    monkeypatch.setattr(scaling, "CURVES", [scaling.Curve("add", 3, 6, curve.setup, curve.stmt, curve.work)])
+    assert scaling.main(["add", "--png", str(tmp_path / "a.png"), "--json", str(tmp_path / "a.json")]) == 0
+    assert (tmp_path / "a.png").stat().st_size > 1000 and "add " in capsys.readouterr().out
+    points = json.loads((tmp_path / "a.json").read_text())["curves"]["add"]
+    assert [point["size"] for point in points] == [8, 11, 16, 23, 32, 47, 64]
+    assert scaling.main(["sofmax"]) == 2 and "no curve 'sofmax'" in capsys.readouterr().err
+    assert scaling.main(["--threads", "0"]) == 2

@@ -40,6 +40,24 @@ def test_memory_is_reused_and_given_back():
     assert tg.memory_stats()["cached_bytes"] == 0
 
 
+def test_what_a_loop_uses_is_kept_and_what_an_earlier_phase_used_is_given_back():
+    tg.empty_cache()
+    tg.reset_peak_memory_stats()
+    stale = [tg.empty((20 << 20) // 4) for _ in range(6)]
+    tg.reset_peak_memory_stats()
+    del stale  # 120 MB of blocks that nobody will ask for again
+    kept = tg.empty((60 << 20) // 4)
+    for step in range(6):
+        kept = tg.empty((60 << 20) // 4)  # the previous one lives while this one is made
+        if step == 1:
+            before = tg.memory_stats()
+    after = tg.memory_stats()
+    assert after["reused"] - before["reused"] == after["allocations"] - before["allocations"] == 4
+    assert after["cached_bytes"] + after["live_bytes"] <= after["peak_bytes"] * 1.25 + (64 << 20)
+    del kept
+    tg.empty_cache()
+
+
 def test_memory_is_aligned():
     for n in (1, 3, 17, 1000, 1 << 18):
         assert tg.empty(n).data_ptr() % 64 == 0

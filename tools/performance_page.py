@@ -16,9 +16,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from tilegrad.bench import cases, report
+from tilegrad.bench.compare import changes
 
 BEGIN, END = "<!-- measured: written by tools/performance_page.py -->", "<!-- end of measured -->"
 Run = dict[str, Any]
@@ -58,7 +60,18 @@ def description(runs: Sequence[Run]) -> list[str]:
     lines = [f"{versions}; {machine}. Files: {files}.", ""]
     for run in runs:
         lines.append(f"- {label(run, first)}: {report.summary_line(run['results'], 'torch')}.")
+    single = next((run for run in runs if run["threads"] == 1 and run["machine"]["isa"] == first["machine"]["isa"]), None)
+    if single and first["threads"] > 1:
+        lines.append(f"- {first['threads']} threads against 1: {scaling_line(first, single)}.")
     return lines
+
+
+def scaling_line(many: Run, single: Run) -> str:
+    """Which cases more threads make slower, by more than the noise of both runs; and by how much they help on the whole."""
+    found = changes({"results": single["results"]}, {"results": [{**r, "threads": 1} for r in many["results"]]})
+    slower = [f"{c.case} {c.ratio:.2f}" for c in found if c.verdict(0.05) == "slower"]
+    mean = f"geometric mean {geometric_mean([c.ratio for c in found]):.2f}x, " if found else ""
+    return mean + ("none slower" if not slower else "slower: " + ", ".join(slower))
 
 
 def family_tables(runs: Sequence[Run]) -> list[str]:

@@ -16,6 +16,7 @@ void bind_optimizer();
 void bind_order();
 void bind_pad();
 void bind_pool();
+void bind_quantized();
 void bind_random();
 void bind_reduce();
 void bind_rnn();
@@ -37,6 +38,7 @@ inline void bind_functions() {
   bind_order();
   bind_pad();
   bind_pool();
+  bind_quantized();
   bind_random();
   bind_reduce();
   bind_rnn();

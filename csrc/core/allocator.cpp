@@ -67,6 +67,7 @@ class Pool {
       }
       ++stats_.allocations;
       stats_.live_bytes += block;
+      used_[size_class] = stats_.allocations;
       s = free_[size_class];
       if (s) {
         note_peak();
@@ -103,7 +104,7 @@ class Pool {
       s->next_free = free_[size_class];
       free_[size_class] = s;
       stats_.cached_bytes += block;
-      if (size_class > largest_) largest_ = size_class;
+      used_[size_class] = stats_.allocations;
       const int64_t allowed = ceiling_ + ceiling_ / 4 + cache_slack_bytes;
       if (stats_.cached_bytes + stats_.live_bytes > allowed) surplus = take(allowed - stats_.live_bytes);
     }
@@ -189,14 +190,20 @@ class Pool {
     return s;
   }
 
-  // Unhooks cached blocks, largest first, until at most `keep` bytes are cached. The caller holds the lock.
+  // Unhooks cached blocks until at most `keep` bytes are cached, first those of the size that nobody has asked for or given back
+  // for longest. (Largest first would take the blocks of a loop that works on large tensors, each time it frees one, and leave
+  // those of an earlier phase that nobody needs.) The caller holds the lock.
   Storage* take(int64_t keep) {
     Storage* taken = nullptr;
-    for (; largest_ >= 0; --largest_) {
-      while (Storage* s = free_[largest_]) {
+    while (stats_.cached_bytes > keep) {
+      int oldest = -1;
+      for (int c = 0; c < class_count; ++c)
+        if (free_[c] && (oldest < 0 || used_[c] <= used_[oldest])) oldest = c;
+      if (oldest < 0) break;
+      while (Storage* s = free_[oldest]) {
         if (stats_.cached_bytes <= keep) return taken;
-        free_[largest_] = s->next_free;
-        stats_.cached_bytes -= static_cast<int64_t>(class_bytes(largest_));
+        free_[oldest] = s->next_free;
+        stats_.cached_bytes -= static_cast<int64_t>(class_bytes(oldest));
         s->next_free = taken;
         taken = s;
       }
@@ -219,8 +226,8 @@ class Pool {
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   MemoryStats stats_;
   int64_t ceiling_ = 0;  // the most live bytes since the cache was last emptied; the user's resetting of the peak leaves it
-  int largest_ = -1;
   Storage* free_[class_count] = {};
+  int64_t used_[class_count] = {};  // stats_.allocations when a block of the class was last handed out or came back
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "kernels/arguments/optimizer.h"
 #include "kernels/arguments/pad.h"
 #include "kernels/arguments/positions.h"
+#include "kernels/arguments/quantized.h"
 #include "kernels/arguments/random.h"
 #include "kernels/arguments/rearrange.h"
 #include "kernels/arguments/resample.h"
@@ -37,6 +38,8 @@ struct KernelTable {
   // matrix products
   Status (*matmul)(const Launch&, const Matmul&);
   size_t (*matmul_workspace)(const Matmul&, int threads);
+  Status (*quantized_linear)(const Launch&, const QuantizedLinear&);
+  size_t (*quantized_linear_workspace)(const QuantizedLinear&);
 
   // convolutions: y, the gradient for x, the gradient for w (conv.h)
   Status (*conv2d)(const Launch&, const Conv2d&);

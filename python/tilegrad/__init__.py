@@ -17,7 +17,7 @@ from . import _core
 from ._core import __version__
 from . import dtypes
 from .dtypes import (
-    bfloat16, bool, can_cast, double, dtype, finfo, float, float16, float32, float64, half, iinfo, int, int8, int32,
+    bfloat16, bool, can_cast, double, dtype, finfo, float, float16, float32, float64, half, iinfo, int, int8, int32, qint8,
     int64, long, promote_types, uint8,
 )  # fmt: skip
 from .device import device
@@ -126,6 +126,7 @@ def equal(x, y) -> _builtins.bool:
 
 
 _SUBMODULES = {
+    "ao",
     "bench",
     "cli",
     "course",
@@ -138,6 +139,7 @@ _SUBMODULES = {
     "nn",
     "optim",
     "profiler",
+    "quantization",
     "reference",
     "testing",
     "transforms",

@@ -53,6 +53,9 @@ half = float16
 long = int64
 int = int32
 
+# PyTorch's name for int8 in quantized layers: a plain int8 tensor here, whose scale is a tensor beside it.
+qint8 = int8
+
 
 def _by_name(name: str) -> dtype:
     return BY_NAME[name]

@@ -37,6 +37,10 @@ extern Status (*const reduce_rows[reduce_count])(const Launch&, const Reduction&
 Status matmul(const Launch&, const Matmul&);
 size_t matmul_workspace(const Matmul&, int threads);
 
+// quantized_linear.cpp
+Status quantized_linear(const Launch&, const QuantizedLinear&);
+size_t quantized_linear_workspace(const QuantizedLinear&);
+
 // conv2d/conv2d.cpp
 Status conv2d(const Launch&, const Conv2d&);
 Status conv2d_backward_input(const Launch&, const Conv2d&);

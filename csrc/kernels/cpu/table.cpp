@@ -6,7 +6,7 @@ namespace tg::TG_ISA {
 #define TG_TEXT_OF(x) #x
 #define TG_TEXT(x) TG_TEXT_OF(x)
 
-// avx512_bf16 has the registers of avx512: only products of bfloat16 gain.
+// avx512_bf16 has the registers of avx512: only products of bfloat16 and of int8 gain.
 static constexpr bool has_wider_floats = level != Level::avx512_bf16;
 
 static KernelTable lower_table() {
@@ -25,6 +25,8 @@ static KernelTable make_table() {
 
   t.matmul = matmul;
   t.matmul_workspace = matmul_workspace;
+  t.quantized_linear = quantized_linear;
+  t.quantized_linear_workspace = quantized_linear_workspace;
   t.attention = attention;
   t.attention_workspace = attention_workspace;
   t.attention_backward = attention_backward;

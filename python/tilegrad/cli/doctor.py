@@ -27,6 +27,7 @@ EXTRAS = (
     ("pytest_benchmark", "pytest-benchmark", "bench", "benchmarks"),
     ("threadpoolctl", "threadpoolctl", "bench", "threads of NumPy's BLAS"),
     ("torch", "torch", "", "a peer to measure against"),
+    ("onnxruntime", "onnxruntime", "", "another, with onnx"),
 )
 
 

@@ -10,7 +10,8 @@
 //     |  a  | |     |     |     |                         multiply_tile: c (mr, nr) += a (mr, kc) b (kc, nr)
 //     +-----+ +-----+-----+-----+
 //
-// Sums are kept in c where c has their type, otherwise (16-bit floats, or c written by columns) in scratch.
+// Sums are kept in c where c has their type, otherwise (16-bit floats, or c written by columns) in scratch; sums of one block
+// of k are complete when their tile is, and go from there to c.
 #pragma once
 #include "kernels/cpu/matmul/finish.h"
 #include "kernels/cpu/matmul/pack.h"
@@ -27,7 +28,9 @@ inline constexpr int64_t b_block_bytes = 256 << 10;
 template <class P> inline constexpr int64_t kc_elements = kc / P::terms;
 template <class P>
 inline constexpr int64_t nc = b_block_bytes / int64_t(kc_elements<P> * sizeof(typename P::Element)) / nr<P> * nr<P>;
-inline constexpr int64_t mc = 256;  // rows of scratch sums: with nc columns they take about as much as a block of b
+// Rows of scratch sums. b is packed again for every block of rows, so they are many: 2 MB, which a tile reads and writes as
+// rarely as it would c.
+inline constexpr int64_t mc = 1024;
 
 // Rows of a are packed for a few tiles at a time, so that a whole line of the cache is used where a is transposed.
 inline constexpr int64_t tiles_packed = 8;
@@ -60,13 +63,14 @@ template <class P, class S> struct Blocks {
 
   const Product<S>& p;
   int64_t block_rows, block_cols, tile_rows;
-  bool streams, packs_b, copies_rows_of_a, prefetches;
+  bool streams, packs_b, copies_rows_of_a, prefetches, finishes_tiles, fetches_b;
   Element* b_packed;
   Element* a_packed;
   Sum* scratch;
 
   Blocks(const Product<S>& product, void* workspace) : p(product) {
     streams = sizeof(S) == sizeof(Sum) && p.M <= stream_rows;
+    finishes_tiles = !c_has_sum_type && !p.c_by_columns && !p.accumulate && p.K <= kc;
     block_rows = uses_scratch() ? smaller(p.M, mc) : p.M;
     block_cols = streams ? smaller(p.N, stream_span) : balanced(p.N, nc<P>, nr<P>);
     tile_rows = balanced(p.M, mr, 1);
@@ -75,6 +79,7 @@ template <class P, class S> struct Blocks {
     const bool fits_first_cache = p.K * p.N * int64_t(sizeof(S)) <= 32 << 10;
     packs_b = !operands_are_elements || P::terms > 1 || p.b.j_stride != 1 || (p.N % width != 0 && readings > 1) ||
               (!fits_first_cache && readings > 2);
+    fetches_b = !packs_b && p.K * p.N * int64_t(sizeof(S)) > 256 << 10;
     // Rows of a that lie a page or more apart compete for the same sets of the cache: worth a copy if read often.
     copies_rows_of_a = !operands_are_elements || p.a.j_stride % P::terms != 0 ||
                        (p.a.j_stride * int64_t(sizeof(S)) >= 4000 && p.N > 2 * nr<P>);
@@ -87,7 +92,7 @@ template <class P, class S> struct Blocks {
     scratch = reinterpret_cast<Sum*>(base + b_bytes(p.N, p.K) + a_bytes(p.M));
   }
 
-  bool uses_scratch() const { return !c_has_sum_type || p.c_by_columns; }
+  bool uses_scratch() const { return (!c_has_sum_type || p.c_by_columns) && !finishes_tiles; }
 
   // Workspace in bytes: packed b, packed rows of a, scratch sums. No smaller product needs more.
   template <class T> static int64_t bytes_of(int64_t count) { return round_up(count * int64_t(sizeof(T)), 64); }
@@ -144,7 +149,7 @@ template <class P, class S> struct Blocks {
       const bool last = block.k + block.depth == p.K;
       for (int64_t i = 0; i < rows; i += tile_rows) {
         row_of_tiles(block, i);
-        if (last) finish(block, i, smaller(tile_rows, rows - i));
+        if (last && !finishes_tiles) finish(block, i, smaller(tile_rows, rows - i));
       }
       block.k += block.depth;
       block.add = true;
@@ -183,6 +188,7 @@ template <class P, class S> struct Blocks {
     for (int64_t r = next; r < last; ++r)
       for (int64_t q = block.depth * j / block.cols; q < block.depth * end / block.cols; q += 64 / int64_t(sizeof(S)))
         __builtin_prefetch(p.a.at(block.k + q, r).data, 0, 2);
+    if (finishes_tiles) return;
     for (int64_t r = i; r < smaller(i + tile_rows, block.rows); ++r)
       for (int64_t q = j; q < end; q += 64 / int64_t(sizeof(Sum))) __builtin_prefetch(block.at(r, q), 1);
   }
@@ -206,8 +212,18 @@ template <class P, class S> struct Blocks {
         Pack<P, S>::panels(b, {block.depth, n, nr<P>, b_packed, 0, true});
         t.b = b_packed;
       }
-      const Tile<P> tile = a_by_rows ? find_tile<P, true>(m, vectors) : find_tile<P, false>(m, vectors);
-      if (n % width == 0) {
+      const bool fetches = fetches_b && vectors == nr_vectors;
+      const Tile<P> tile = a_by_rows ? fetches ? find_fetching_tile<P, true>(m) : find_tile<P, true>(m, vectors)
+                           : fetches ? find_fetching_tile<P, false>(m)
+                                     : find_tile<P, false>(m, vectors);
+      if (finishes_tiles) {
+        Sum aside[mr * nr<P>];
+        t.c = aside;
+        t.c_stride = nr<P>;
+        t.add = false;
+        tile(t);
+        finish_rows(aside, nr<P>, block.i0 + i, m, block.j0 + j, n);
+      } else if (n % width == 0) {
         t.c = block.at(i, j);
         t.c_stride = block.sums_stride;
         t.add = block.add;

@@ -76,7 +76,9 @@ template <class P> struct TileArguments {
   bool add;
 };
 
-template <class P, int rows, int vectors, bool a_by_rows>
+// `fetches`: b lies in memory that no cache holds, its lines far apart, where the processor does not see what comes next: ask
+// for the line of the next tile, to the right, while this one is used.
+template <class P, int rows, int vectors, bool a_by_rows, bool fetches>
 [[gnu::noinline]] static void multiply_tile(const TileArguments<P>& t) {
   using V = Vec<typename P::Sum>;
   constexpr int width = V::width;
@@ -93,6 +95,10 @@ template <class P, int rows, int vectors, bool a_by_rows>
     typename P::Operand b_row[vectors];
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; ++j) b_row[j] = P::load(b + j * width);
+    if constexpr (fetches)
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors * width; j += 64 / int(sizeof(typename P::Element)))
+        __builtin_prefetch(b + vectors * width + j, 0, 2);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
       const typename P::Operand a_i = P::broadcast(a_by_rows ? a + i * a_stride : a + i);
@@ -118,8 +124,15 @@ template <class P> using Tile = void (*)(const TileArguments<P>&);
 template <class P, bool a_by_rows, int rows = mr> TG_INLINE Tile<P> find_tile(int64_t wanted_rows, int64_t vectors) {
   if constexpr (rows > 1)
     if (wanted_rows < rows) return find_tile<P, a_by_rows, rows - 1>(wanted_rows, vectors);
-  if (nr_vectors > 2 && vectors == nr_vectors) return multiply_tile<P, rows, nr_vectors, a_by_rows>;
-  return vectors == 2 ? multiply_tile<P, rows, 2, a_by_rows> : multiply_tile<P, rows, 1, a_by_rows>;
+  if (nr_vectors > 2 && vectors == nr_vectors) return multiply_tile<P, rows, nr_vectors, a_by_rows, false>;
+  return vectors == 2 ? multiply_tile<P, rows, 2, a_by_rows, false> : multiply_tile<P, rows, 1, a_by_rows, false>;
+}
+
+// ... of full width, fetching b.
+template <class P, bool a_by_rows, int rows = mr> TG_INLINE Tile<P> find_fetching_tile(int64_t wanted_rows) {
+  if constexpr (rows > 1)
+    if (wanted_rows < rows) return find_fetching_tile<P, a_by_rows, rows - 1>(wanted_rows);
+  return multiply_tile<P, rows, nr_vectors, a_by_rows, true>;
 }
 
 }  // namespace tg::TG_ISA

@@ -28,7 +28,30 @@ def case(name: str, buffers: int, **options: Any) -> Case:
     return Case(f"optimizer-{name.lower()}", "a million parameters", stepping(name, **options), "o.step()", None, 0, traffic)
 
 
+def hundred(name: str, passes: int, fused: bool, **options: Any) -> Case:
+    """10 M parameters in 100 tensors. Fused or not is torch's choice; ours is fused always."""
+
+    def setup(t: Any) -> dict[str, Any]:
+        params = [t.randn(316, 316).requires_grad_() for _ in range(100)]
+        for p in params:
+            p.grad = t.randn(316, 316)
+        return {"o": getattr(t.optim, name)(params, fused=True if fused else None, **options)}
+
+    return Case(
+        f"{name.lower()}-10M{'-fused' * fused}",
+        f"100 tensors, one pass over memory; the peer {'fused' if fused else 'as it comes'}",
+        setup,
+        "o.step()",
+        None,
+        0,
+        4.0 * passes * 100 * 316 * 316,
+    )
+
+
 CASES = [
+    hundred("Adam", 7, True, lr=1e-6),
+    *(hundred("AdamW", 7, fused, lr=1e-6) for fused in (False, True)),
+    *(hundred("SGD", 5, fused, lr=1e-6, momentum=0.9) for fused in (False, True)),
     case("SGD", 1, lr=1e-6, momentum=0.9),
     case("Adam", 2, lr=1e-6),
     case("RMSprop", 2, lr=1e-6, momentum=0.9),

@@ -10,9 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ...ops.matmul import linear
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
+from .fusion import activation_after
+from .linear import Linear
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -90,7 +93,8 @@ class Sequential(_ModuleSequence):
     """Calls its modules one after the other, each on the output of the one before.
 
     Sequential(a, b) names them "0" and "1"; Sequential(OrderedDict(conv=a, act=b)) uses the given names. Index, slice,
-    append, insert, extend, pop, del and + work as on a list.
+    append, insert, extend, pop, del and + work as on a list. A Linear followed by ReLU, GELU, Tanh or Sigmoid is computed in
+    one pass (modules/fusion.py), unless a hook or a replaced forward wants to see what is between them.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Sequential.html
     """
@@ -102,9 +106,20 @@ class Sequential(_ModuleSequence):
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
+        waiting = None  # a Linear whose activation may be the next module
         for module in self._modules.values():
-            input = module(input)
-        return input
+            if waiting is not None:
+                activation = activation_after(waiting, module)
+                if activation is not None:
+                    input = linear(input, waiting.weight, waiting.bias, activation)
+                    waiting = None
+                    continue
+                input, waiting = waiting(input), None
+            if type(module) is Linear:
+                waiting = module
+            else:
+                input = module(input)
+        return input if waiting is None else waiting(input)
 
     def _sliced(self, items: list) -> Sequential:
         return type(self)(OrderedDict(items))

@@ -20,6 +20,7 @@ from ..module import Module
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
+from .fusion import is_plain_linear
 from .linear import Linear
 from .norm import LayerNorm
 
@@ -58,10 +59,6 @@ def _activation(activation: Activation) -> Callable[[Tensor], Tensor]:
 _FUSED = {F.relu: "relu", F.gelu: "gelu"}
 
 
-def _has_hooks(module: Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
-
-
 class _Layer(Module):
     """What encoder and decoder layers share: the feed-forward part and where the norms go."""
 
@@ -74,7 +71,7 @@ class _Layer(Module):
     def _hidden(self, x: Tensor) -> Tensor:
         """activation(linear1(x)), in one pass where the matrix product knows the activation."""
         fused = _FUSED.get(self.activation)
-        if fused is None or type(self.linear1) is not Linear or _has_hooks(self.linear1):
+        if fused is None or not is_plain_linear(self.linear1):
             return self.activation(self.linear1(x))
         return linear(x, self.linear1.weight, self.linear1.bias, fused)
 

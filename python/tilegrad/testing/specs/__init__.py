@@ -15,6 +15,7 @@ FAMILIES = (
     "shape",
     "index",
     "matmul",
+    "quantized",
     "softmax",
     "loss",
     "pointwise_loss",

@@ -1,0 +1,5 @@
+"""Layers of quantized networks."""
+
+from . import quantized
+
+__all__ = ["quantized"]
