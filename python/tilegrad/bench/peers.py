@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = {key: value for key, value in missing.items() if os.environ.get(key) != value}
     if missing:  # both are read when the libraries are loaded
         os.environ.update(missing)
-        os.execv(sys.executable, [sys.executable, "-m", __name__, *given])
+        os.execv(sys.executable, [sys.executable, "-m", "tilegrad.bench.peers", *given])
     return run(args)
 
 
