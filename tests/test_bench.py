@@ -9,7 +9,7 @@ import pathlib
 import pytest
 
 import tilegrad as tg
-from tilegrad.bench import compare, goals, memory, peers, report, scaling, timing, worker
+from tilegrad.bench import compare, goals, peers, report, scaling, timing, worker
 from tilegrad.bench.cases import CASES, Case, op_cost
 from tilegrad.bench.onnx_models import model_of
 from tilegrad.bench.sides import function, keeping, statement_sampler
@@ -350,22 +350,3 @@ def test_scaling_writes_picture_and_json(capsys, tmp_path, small_probes, monkeyp
     assert [point["size"] for point in points] == [8, 11, 16, 23, 32, 47, 64]
     assert scaling.main(["sofmax"]) == 2 and "no curve 'sofmax'" in capsys.readouterr().err
     assert scaling.main(["--threads", "0"]) == 2
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-
-def test_memory_of_a_step(capsys, tmp_path):
-    file = tmp_path / "memory.json"
-    assert memory.main(["mul-chain", "--steps", "4", "--vs", "none", "--json", str(file)]) == 0
-    (found,) = json.loads(file.read_text())
-    assert found["case"] == "mul-chain" and found["side"] == "tilegrad" and found["steps"] == 4
-    assert found["live_bytes"] > 0 and found["reused"] == 1.0  # a step in its stride takes nothing from the system
-    assert capsys.readouterr().out.splitlines()[2].split()[:2] == ["mul-chain", "tilegrad"]
-
-
-def test_memory_refuses(capsys):
-    assert memory.main(["no-such-step"]) == 2 and "no case 'no-such-step'" in capsys.readouterr().err
-    assert memory.main(["--steps", "1"]) == 2
-    with pytest.raises(RuntimeError, match="gpt-step on nowhere"):
-        memory.in_process("gpt-step", "nowhere", 2, 1)

@@ -136,3 +136,81 @@ def test_an_array_after_a_memory_error_still_works():
     with pytest.raises(MemoryError):
         tg.empty(1 << 45)
     assert (tg.ones(3) + 1).sum().item() == 6.0
+
+
+# --- a training run ----------------------------------------------------------------------------------------------------
+
+STEPS = """
+    import gc, resource
+    import tilegrad as tg
+    from tilegrad.models import GPTMini
+    tg.manual_seed(0)
+    model = GPTMini(65, context=32, width=32, heads=2, layers=2, dropout=0.1)
+    optimizer = tg.optim.AdamW(model.parameters(), lr=1e-3)
+    tokens, targets = tg.randint(0, 65, (4, 32)), tg.randint(0, 65, (128,))
+
+    def step():
+        loss = tg.nn.functional.cross_entropy(model(tokens).reshape(-1, 65), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    gc.disable()  # nothing waits for the collector of cycles
+    for _ in range(50):
+        step()
+    before, faults = tg.memory_stats(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tg.reset_peak_memory_stats()
+    for _ in range(1000):
+        step()
+    after, faults = tg.memory_stats(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+    assert after["live_bytes"] == before["live_bytes"], (before, after)
+    assert after["cached_bytes"] == before["cached_bytes"], (before, after)
+    assert after["peak_bytes"] <= before["peak_bytes"], (before, after)
+    assert after["allocations"] - before["allocations"] == after["reused"] - before["reused"], (before, after)
+    assert faults < 200, faults  # of about 300,000 blocks; Python's own objects may take a page now and then
+"""
+
+
+def test_a_thousand_steps_of_a_gpt_take_no_new_memory(run_python):
+    run_python(STEPS, TILEGRAD_NUM_THREADS="2")
+
+
+def test_powers_of_two_waste_nothing():
+    for n in (1 << 12, 1 << 18, 1 << 20, 3 << 20, 384 * 1536):
+        before = tg.memory_stats()["live_bytes"]
+        kept = tg.empty(n)
+        assert tg.memory_stats()["live_bytes"] - before == 4 * n
+        del kept
+
+
+def test_resetting_the_peak_keeps_the_cache():
+    tg.empty_cache()
+    for _ in range(2):
+        kept = [tg.ones(1 << 22) for _ in range(12)]
+        del kept
+        cached = tg.memory_stats()["cached_bytes"]
+        tg.reset_peak_memory_stats()
+        tg.empty(10)
+        assert tg.memory_stats()["cached_bytes"] >= cached >= 12 << 24
+    tg.empty_cache()
+
+
+def test_a_failed_request_leaves_no_trace():
+    tg.reset_peak_memory_stats()
+    before = tg.memory_stats()["peak_bytes"]
+    with pytest.raises(MemoryError):
+        tg.empty(1 << 44)
+    assert tg.memory_stats()["peak_bytes"] == before
+
+
+@pytest.mark.parametrize("bytes_", [4 << 20, (4 << 20) + 4, 9_000_000, 1 << 20])
+def test_a_block_a_little_larger_is_taken(bytes_):
+    """Sequences of varying length must not ask the system for new memory each time."""
+    tg.empty_cache()
+    x = tg.empty(bytes_ // 4)
+    address = x.data_ptr()
+    del x
+    x = tg.empty(int(bytes_ // 4 * 0.97))
+    assert x.data_ptr() == address
+    del x
+    tg.empty_cache()

@@ -18,33 +18,48 @@
 namespace tg {
 namespace {
 
-constexpr size_t header_bytes = 128;  // the Storage sits in front of its data, in the same block
+// The Storage of a block lies in front of its data, in memory of the same piece. From a huge page on it lies elsewhere, so that
+// a tensor of four huge pages takes four and not five.
+constexpr size_t header_bytes = 128;
 static_assert(sizeof(Storage) <= header_bytes);
 constexpr size_t huge_page_bytes = size_t{2} << 20;
 constexpr size_t largest_request_bytes = size_t{1} << 47;
 // Cached and live bytes together stay under peak * 5/4 + this slack.
 constexpr int64_t cache_slack_bytes = int64_t{64} << 20;
 
-// Size classes: eight per doubling, so a block wastes at most one eighth. Class c holds (8 + c % 8) << (c / 8 + 4) bytes.
-constexpr int class_count = 8 * 44;
+// Size classes: eight per doubling up to 1 MB, where a block wastes at most one eighth, then 32 per doubling. Whole numbers of
+// eighths of a power of two, which most tensors have, waste nothing.
+constexpr int fine_from = 20;  // log2 of the size where classes become finer
+constexpr int coarse_count = 8 * (fine_from - 7) + 1, class_count = coarse_count + 32 * (48 - fine_from);
 int class_of(size_t bytes) {
   if (bytes <= 128) return 0;
-  const int top = 63 - __builtin_clzl(bytes - 1);           // 2^top <= bytes - 1 < 2^(top + 1)
-  const size_t step = (bytes - 1) >> (top - 3);             // 8..15: eighths of 2^top, rounded down
-  return static_cast<int>((top - 7) * 8 + (step - 8) + 1);  // the next class up
+  const int top = 63 - __builtin_clzl(bytes - 1);  // 2^top <= bytes - 1 < 2^(top + 1)
+  if (top < fine_from) return (top - 7) * 8 + static_cast<int>((bytes - 1) >> (top - 3)) - 8 + 1;
+  return coarse_count + (top - fine_from) * 32 + static_cast<int>((bytes - 1) >> (top - 5)) - 32;
 }
-size_t class_bytes(int c) { return size_t(8 + c % 8) << (c / 8 + 4); }
+size_t class_bytes(int c) {
+  if (c < coarse_count) return size_t(8 + c % 8) << (c / 8 + 4);
+  return size_t(33 + (c - coarse_count) % 32) << ((c - coarse_count) / 32 + fine_from - 5);
+}
+// A request may take a cached block of so many classes above its own: again an eighth at most.
+int last_class_for(int c) { return c < coarse_count ? c : c + 3 < class_count ? c + 3 : class_count - 1; }
+bool large(int size_class) { return class_bytes(size_class) >= huge_page_bytes; }
 
 class Pool {
  public:
   Storage* get(size_t bytes) {
     if (bytes > largest_request_bytes)
       fail(ErrorKind::memory, "cannot allocate {} bytes: that is more than a process can address", bytes);
-    const int size_class = class_of(bytes + header_bytes);
-    const auto block = static_cast<int64_t>(class_bytes(size_class));
+    int size_class = class_of(bytes);
+    auto block = static_cast<int64_t>(class_bytes(size_class));
     Storage* s;
     {
       Guard guard(*this);
+      for (int c = size_class; c <= last_class_for(size_class); ++c) {
+        if (!free_[c]) continue;
+        block = static_cast<int64_t>(class_bytes(size_class = c));
+        break;
+      }
       if (stats_.limit_bytes && stats_.live_bytes + block > stats_.limit_bytes) {
         guard.unlock();
         fail(ErrorKind::memory, "cannot allocate {} bytes: {} bytes are in use and the limit is {} bytes (set_memory_limit)",
@@ -52,23 +67,27 @@ class Pool {
       }
       ++stats_.allocations;
       stats_.live_bytes += block;
-      if (stats_.live_bytes > stats_.peak_bytes) stats_.peak_bytes = stats_.live_bytes;
       used_[size_class] = stats_.allocations;
       s = free_[size_class];
       if (s) {
+        note_peak();
         free_[size_class] = s->next_free;
         stats_.cached_bytes -= block;
         ++stats_.reused;
       }
     }
-    if (!s) s = fresh(bytes, size_class);
-    char* const start = reinterpret_cast<char*>(s);
+    if (!s) {
+      s = fresh(bytes, size_class);
+      Guard guard(*this);
+      note_peak();  // not before: a request that fails leaves no trace
+    }
+    char* const data = s->data;
     // To the address sanitizer a cached block, and the rest of a block behind its data, are out of bounds.
-    ASAN_UNPOISON_MEMORY_REGION(start, static_cast<size_t>(block));
-    ASAN_POISON_MEMORY_REGION(start + header_bytes + bytes, static_cast<size_t>(block) - header_bytes - bytes);
+    ASAN_UNPOISON_MEMORY_REGION(data, static_cast<size_t>(block));
+    ASAN_POISON_MEMORY_REGION(data + bytes, static_cast<size_t>(block) - bytes);
     new (s) Storage;
-    s->data = start + header_bytes;
-    s->bytes = static_cast<size_t>(block) - header_bytes;
+    s->data = data;
+    s->bytes = static_cast<size_t>(block);
     s->size_class = static_cast<uint16_t>(size_class);
     s->release = [](Storage* freed) { instance().put(freed); };
     return s;
@@ -86,7 +105,7 @@ class Pool {
       free_[size_class] = s;
       stats_.cached_bytes += block;
       used_[size_class] = stats_.allocations;
-      const int64_t allowed = stats_.peak_bytes + stats_.peak_bytes / 4 + cache_slack_bytes;
+      const int64_t allowed = ceiling_ + ceiling_ / 4 + cache_slack_bytes;
       if (stats_.cached_bytes + stats_.live_bytes > allowed) surplus = take(allowed - stats_.live_bytes);
     }
     give_back(surplus);
@@ -96,6 +115,7 @@ class Pool {
     Storage* surplus;
     {
       Guard guard(*this);
+      ceiling_ = stats_.live_bytes;
       surplus = take(0);
     }
     give_back(surplus);
@@ -140,25 +160,34 @@ class Pool {
   }
   void unlock() { busy_.clear(std::memory_order_release); }
 
+  void note_peak() {
+    if (stats_.live_bytes > stats_.peak_bytes) stats_.peak_bytes = stats_.live_bytes;
+    if (stats_.live_bytes > ceiling_) ceiling_ = stats_.live_bytes;
+  }
+
+  // A block whose data are set; the rest of its Storage is not.
   Storage* fresh(size_t bytes, int size_class) {
-    const size_t block = class_bytes(size_class);
-    const bool large = block >= huge_page_bytes;
-    const size_t alignment = large ? huge_page_bytes : 64;
-    const size_t rounded = (block + alignment - 1) / alignment * alignment;
-    void* memory = std::aligned_alloc(alignment, rounded);
-    if (!memory) {
+    const size_t block = class_bytes(size_class), header = large(size_class) ? 0 : header_bytes;
+    const size_t alignment = large(size_class) ? huge_page_bytes : 64;
+    const size_t rounded = (header + block + alignment - 1) / alignment * alignment;
+    Storage* apart = header ? nullptr : new (std::nothrow) Storage;
+    char* memory = header || apart ? static_cast<char*>(std::aligned_alloc(alignment, rounded)) : nullptr;
+    if (!memory && (header || apart)) {
       trim();
-      memory = std::aligned_alloc(alignment, rounded);
+      memory = static_cast<char*>(std::aligned_alloc(alignment, rounded));
     }
     if (!memory) {
+      delete apart;
       Guard guard(*this);
       stats_.live_bytes -= static_cast<int64_t>(block);
       const int64_t live = stats_.live_bytes;
       guard.unlock();
       fail(ErrorKind::memory, "cannot allocate {} bytes ({} bytes are in use by tensors)", bytes, live);
     }
-    if (large) madvise(memory, rounded, MADV_HUGEPAGE);
-    return static_cast<Storage*>(memory);
+    if (large(size_class)) madvise(memory, rounded, MADV_HUGEPAGE);
+    Storage* s = header ? new (memory) Storage : apart;
+    s->data = memory + header;
+    return s;
   }
 
   // Unhooks cached blocks until at most `keep` bytes are cached, first those of the size that nobody has asked for or given back
@@ -184,13 +213,19 @@ class Pool {
   static void give_back(Storage* s) {
     while (s) {
       Storage* next = s->next_free;
-      std::free(s);
+      if (large(s->size_class)) {
+        std::free(s->data);
+        delete s;
+      } else {
+        std::free(s);
+      }
       s = next;
     }
   }
 
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   MemoryStats stats_;
+  int64_t ceiling_ = 0;  // the most live bytes since the cache was last emptied; the user's resetting of the peak leaves it
   Storage* free_[class_count] = {};
   int64_t used_[class_count] = {};  // stats_.allocations when a block of the class was last handed out or came back
 };

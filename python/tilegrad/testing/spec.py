@@ -78,8 +78,6 @@ class OpSpec:
     order: int = 2  # the highest order of derivative that tests check
     gradient_tolerance: tuple = (1e-4, 1e-6)
     takes_dtype: bool = False  # creation ops: the dtype is passed as a keyword
-    ulp: float | None = None  # unary functions: the stated error in units in the last place (float32), over `domain`
-    domain: tuple = (-np.inf, np.inf)
     rows: tuple = ()  # the names in the kernel table that this spec exercises, where they differ from `name`
     errors: list = field(default_factory=list)  # OpError
 
