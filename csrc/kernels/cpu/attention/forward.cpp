@@ -38,7 +38,7 @@ template <class S> class Forward {
   using Element = typename O::Element;
 
  public:
-  Forward(const Attention& a, void* base) : a_(a), key_block_(key_block_of<T>(a)), memory_(base) {
+  Forward(const Attention& a, void* base) : a_(a), key_block_(key_block_of<S>(a)), memory_(base) {
     keys_ = memory_.take<Element>(ceil_div(a.cols, nr<P>) * O::panel_elements(a.size));
     values_ = memory_.take<Element>(O::elements(a.cols) * padded<T>(a.value_size));
     queries_ = memory_.take<Element>(query_block * O::row_elements(a.size));

@@ -18,20 +18,6 @@ namespace tg::TG_ISA {
 
 inline constexpr int64_t query_block = 64;
 
-// Keys handled at a time: a block of keys, of values and of their gradients, and one of scores, fit the second-level cache.
-// A multiple of every panel width. Measured on Zen 4 at 64 features: 192 beats 96 and 384 by a few percent.
-template <class T> TG_INLINE int64_t key_block_of(const Attention& a) {
-#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
-  const int64_t budget = 128 << 10;
-#else
-  const int64_t budget = 64 << 10;
-#endif
-  const int64_t widest = a.size > a.value_size ? a.size : a.value_size;
-  int64_t cols = 192;
-  while (cols > 48 && cols * widest * int64_t(sizeof(T)) > budget) cols /= 2;
-  return cols;
-}
-
 template <class T> TG_INLINE int64_t padded(int64_t n) { return round_up(n, Vec<T>::width); }
 TG_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -46,6 +32,21 @@ template <class S> struct Operand {
   // From one panel of keys to the next: a line of the cache more than a panel, so that panels do not share its sets.
   static constexpr int64_t panel_elements(int64_t size) { return elements(size) * nr<P> + int64_t(64 / sizeof(Element)); }
 };
+
+// Keys handled at a time: a block of keys, of values and of their gradients, and one of scores, fit the second-level cache.
+// A multiple of every panel width. Measured on Zen 4 at 64 features: 192 beats 96 and 384 by a few percent.
+template <class S> TG_INLINE int64_t key_block_of(const Attention& a) {
+  using T = Compute<S>;
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+  const int64_t budget = 128 << 10;
+#else
+  const int64_t budget = 64 << 10;
+#endif
+  const int64_t widest = a.size > a.value_size ? a.size : a.value_size;
+  int64_t cols = Operand<S>::scaled ? 192 : 384;
+  while (cols > 48 && cols * widest * int64_t(sizeof(T)) > budget) cols /= 2;
+  return cols;
+}
 
 template <class S> TG_INLINE S* head_of(const Heads& x, int64_t b, int64_t h) {
   return static_cast<S*>(x.data) + b * x.batch_stride + h * x.head_stride;
