@@ -42,6 +42,7 @@ template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 
 template <int stride, class T> struct Tap {
   Lanes<T> low, high;
   int64_t first;
+  Tap() = default;
   TG_INLINE Tap(int64_t from, int64_t width)
       : low(lanes_within<T>(from, width)), high(lanes_within<T>(from + Vec<T>::width, width)), first(from) {}
   TG_INLINE Vec<T> load(const T* line) const {
@@ -142,32 +143,6 @@ template <class T, int stride> [[gnu::noinline]] static void depthwise_any_plane
       T* const y = p.out.data + r * p.out.row + q;
       if (p.add) sum += Vec<T>::load(y, p.out.width - q);
       max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)).store(y, p.out.width - q);
-    }
-}
-
-// The gradient of the input of stride 2: in = y's gradient, out = x's. Columns of x are even or odd, and each kind is reached by
-// every second tap: two registers of sums, interleaved when they are stored. padding and filter as forward.
-template <class T> [[gnu::noinline]] static void depthwise_scatter_plane(const DepthwisePlane<T>& p) {
-  for (int64_t r = 0; r < p.out.height; ++r)
-    for (int64_t q = 0; 2 * q < p.out.width; q += Vec<T>::width) {
-      Vec<T> sum[2] = {Vec<T>(T(0)), Vec<T>(T(0))};
-      for (int64_t i = 0; i < p.kernel[0]; ++i) {
-        const int64_t twice = r + p.padding[0] - i * p.dilation[0];
-        if (twice < 0 || twice % 2 != 0 || twice / 2 >= p.in.height) continue;
-        const T* const line = p.in.data + twice / 2 * p.in.row;
-        for (int64_t j = 0; j < p.kernel[1]; ++j) {
-          const int64_t shift = p.padding[1] - j * p.dilation[1], odd = shift & 1;
-          const Vec<T> pixels = Tap<1, T>(q + (shift + odd) / 2, p.in.width).load(line);
-          sum[odd] = fma(Vec<T>(p.filter[i * p.kernel[1] + j]), pixels, sum[odd]);
-        }
-      }
-      T* const x = p.out.data + r * p.out.row + 2 * q;
-      const int64_t n = p.out.width - 2 * q;
-      const Vec<T> pixels[2] = {interleave_low(sum[0], sum[1]), interleave_high(sum[0], sum[1])};
-      for (int64_t h = 0; h < 2; ++h) {
-        const int64_t at = h * Vec<T>::width;
-        if (at < n) (p.add ? Vec<T>::load(x + at, n - at) + pixels[h] : pixels[h]).store(x + at, n - at);
-      }
     }
 }
 
