@@ -13,7 +13,7 @@ from tilegrad.course.trainer.output import Output, table
 
 from .parser import Parser, UsageError, complain, nearest
 
-PEERS = ("numpy", "torch")
+PEERS = ("numpy", "torch", "torch-tuned", "onnxruntime")
 
 
 def main(arguments: Sequence[str]) -> int:
