@@ -213,7 +213,7 @@ def test_channels_that_are_no_whole_registers(channels, outputs):
 
 
 def test_typical_errors():
-    """Root mean squares over a layer of 64 channels, as docs/kernels_conv.md states them."""
+    """Root mean squares over a layer of 64 channels, as docs/kernels/conv2d.md states them."""
     rng = np.random.default_rng(5)
     x, w, dy, options = example(rng, (4, 64, 28, 28), 64, (3, 3), padding=1)
     expected = exact(x, w, dy, options)

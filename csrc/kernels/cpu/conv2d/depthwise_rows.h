@@ -34,7 +34,7 @@ template <class T> struct DepthwisePlane {
 template <int k> inline constexpr int depthwise_rows = k == 3 ? 7 : 4;
 template <int k> inline constexpr int depthwise_filter_rows = 3;
 #else
-template <int k> inline constexpr int depthwise_rows = k == 3 ? 4 : 2;
+template <int k> inline constexpr int depthwise_rows = 4;
 template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 5 ? 2 : 1;
 #endif
 
@@ -62,22 +62,27 @@ template <class T> TG_INLINE void fetch_ahead(const T* p, int64_t count) {
 template <class T, int k, int stride> struct Taps {
   Lanes<T> low[k], high[k];
   int64_t first;
-  TG_INLINE Taps(int64_t from, int64_t width) : first(from) {
+  bool inside;  // no lane of any tap lies outside
+  TG_INLINE Taps(int64_t from, int64_t width)
+      : first(from), inside(from >= 0 && from + k - 1 + stride * Vec<T>::width <= width) {
 #pragma GCC unroll 8
     for (int j = 0; j < k; ++j) {
       low[j] = lanes_within<T>(from + j, width);
       if (stride > 1) high[j] = lanes_within<T>(from + j + Vec<T>::width, width);
     }
   }
-  TG_INLINE Vec<T> load(const T* line, int j) const {
+  template <bool whole> TG_INLINE Vec<T> load(const T* line, int j) const {
     const T* const p = address(line, first + j);
-    if constexpr (stride == 1) return load_lanes(p, low[j]);
+    if constexpr (stride == 1) return whole ? Vec<T>::load(p) : load_lanes(p, low[j]);
+    else if constexpr (whole) return even_lanes(Vec<T>::load(p), Vec<T>::load(p + Vec<T>::width));
     else return even_lanes(load_lanes(p, low[j]), load_lanes(address(p, Vec<T>::width), high[j]));
   }
 };
+// Masks fill the registers where they are as wide as the numbers: there, columns inside have a loop without them.
+template <class T> inline constexpr bool masks_are_dear = sizeof(Lanes<T>) > 2;
 
 // Lines [r, r + rows) and the register of columns at q.
-template <class T, int k, int stride, int rows>
+template <class T, int k, int stride, int rows, bool whole>
 TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps,
                                int64_t r, int64_t q) {
   Vec<T> sum[rows];
@@ -90,7 +95,7 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter
     const T* const x = p.in.data + line * p.in.row;
 #pragma GCC unroll 8
     for (int j = 0; j < k; ++j) {
-      const Vec<T> pixels = taps.load(x, j);
+      const Vec<T> pixels = taps.template load<whole>(x, j);
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) {
         const int tap = t - i * stride;
@@ -121,9 +126,10 @@ template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_pl
         fetch_ahead(p.in.data + r * stride * p.in.row, rows * stride * p.in.row);
         if (!p.stream) fetch_ahead(p.out.data + r * p.out.row, rows * p.out.row);
       }
-      depthwise_lines<T, k, stride, rows>(p, filter, taps, r, q);
+      if (masks_are_dear<T> && taps.inside) depthwise_lines<T, k, stride, rows, masks_are_dear<T>>(p, filter, taps, r, q);
+      else depthwise_lines<T, k, stride, rows, false>(p, filter, taps, r, q);
     }
-    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1>(p, filter, taps, r, q);
+    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1, false>(p, filter, taps, r, q);
   }
 }
 
@@ -166,7 +172,7 @@ TG_INLINE void depthwise_weight_lines(const DepthwisePlane<T>& p, const Taps<T, 
     const T* const x = p.in.data + line * p.in.row;
 #pragma GCC unroll 8
     for (int j = 0; j < k; ++j) {
-      const Vec<T> pixels = taps.load(x, j);
+      const Vec<T> pixels = taps.template load<false>(x, j);
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) {
         const int tap = t - i * stride;
