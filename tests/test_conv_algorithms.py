@@ -16,7 +16,8 @@ HERE = str(pathlib.Path(__file__).parent)
 # The largest error, relative to the largest value of the result. Winograd's 4x4 tiles multiply values that are combinations of
 # 36 pixels and cancel again: its bound is a multiple of that of a plain sum, which 2x2 tiles reach.
 BOUNDS = {
-    "winograd_4x4": 1e-5, "winograd_5x5": 1e-5, "winograd_2x2": 2e-6, "pointwise": 2e-6, "depthwise": 2e-6, "direct": 3e-6,
+    "winograd_4x4": 1e-5, "winograd_5x5": 1e-5, "winograd_strided": 1e-5, "winograd_2x2": 2e-6,
+    "pointwise": 2e-6, "depthwise": 2e-6, "direct": 3e-6,
 }  # fmt: skip
 
 
@@ -130,6 +131,18 @@ def check_much_weight(count=4):
     assert {"winograd_4x4", "winograd_2x2", "winograd_5x5"} <= taken
 
 
+def check_strided(count=10):
+    """Stride 2, forward and for the input: channels in several blocks, sizes that leave parts of tiles and phases empty."""
+    rng = np.random.default_rng(13)
+    channels = [16, 17, 33, 65, 140, 64, 30, 129, 20, 48]
+    for i in range(count):
+        kernel, groups = 3 + i % 2, 1 + (i == 4)
+        size = (int(rng.integers(2, 5)), channels[i] * groups, *(int(v) for v in rng.integers(28, 47, 2)))
+        outputs, padding = int(rng.integers(16, 50)) * groups, tuple(int(v) for v in rng.integers(0, 3, 2))
+        taken = check(rng, size, outputs, (kernel, kernel), stride=2, padding=padding, groups=groups)
+        assert taken == ["winograd_strided", "winograd_strided", "direct"]
+
+
 def check_pointwise(count=24):
     rng = np.random.default_rng(2)
     for i in range(count):
@@ -157,7 +170,7 @@ def check_depthwise(count=40):
         assert set(taken) == {"depthwise"}
 
 
-CHECKS = [check_winograd, check_much_weight, check_pointwise, check_depthwise]
+CHECKS = [check_winograd, check_much_weight, check_strided, check_pointwise, check_depthwise]
 
 
 @pytest.mark.parametrize("checked", CHECKS, ids=lambda f: f.__name__)
@@ -176,7 +189,7 @@ def test_against_float64_under(isa, run_python):
         import tilegrad as tg
         import test_conv_algorithms as t
         assert tg._core.isa_name() == {isa!r}
-        t.check_winograd(4); t.check_much_weight(2); t.check_pointwise(8); t.check_depthwise(16)
+        t.check_winograd(4); t.check_much_weight(2); t.check_strided(4); t.check_pointwise(8); t.check_depthwise(16)
     """
     run_python(code, TILEGRAD_ISA=isa, timeout=600)
 
@@ -200,7 +213,7 @@ def test_channels_that_are_no_whole_registers(channels, outputs):
 
 
 def test_typical_errors():
-    """Root mean squares over a layer of 64 channels, as docs/kernels_conv.md states them."""
+    """Root mean squares over a layer of 64 channels, as docs/kernels/conv2d.md states them."""
     rng = np.random.default_rng(5)
     x, w, dy, options = example(rng, (4, 64, 28, 28), 64, (3, 3), padding=1)
     expected = exact(x, w, dy, options)
@@ -219,7 +232,10 @@ CHOICES = [
     ((1, 512, 7, 7), (512, 512, 3, 3), {"padding": 1}, ("winograd_2x2", "winograd_2x2", "direct")),
     ((1, 512, 4, 4), (512, 512, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
     ((32, 15, 32, 32), (64, 15, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
-    ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 1, "stride": 2}, ("direct", "direct", "direct")),
+    ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 1, "stride": 2}, ("winograd_strided", "direct", "direct")),
+    ((32, 64, 56, 56), (64, 64, 4, 4), {"padding": 1, "stride": 2}, ("winograd_strided", "direct", "direct")),
+    ((1, 64, 14, 14), (64, 64, 3, 3), {"padding": 1, "stride": 2}, ("direct", "direct", "direct")),
+    ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 1, "stride": (2, 1)}, ("direct", "direct", "direct")),
     ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 2, "dilation": 2}, ("winograd_4x4", "winograd_2x2", "direct")),
     ((1, 64, 9, 9), (64, 64, 3, 3), {"padding": 4, "dilation": 4}, ("winograd_2x2", "winograd_2x2", "direct")),
     ((32, 64, 56, 56), (64, 32, 3, 3), {"padding": 1, "groups": 2}, ("winograd_4x4", "winograd_2x2", "direct")),
@@ -273,6 +289,8 @@ SPLIT = [
     ((2, 600, 12, 12), 40, (3, 3), {"padding": 1}),
     ((2, 230, 30, 31), 250, (3, 3), {"padding": 1}),  # many channels: two groups of tiles
     ((2, 40, 30, 31), 50, (5, 5), {"padding": 2}),
+    ((3, 70, 57, 50), 40, (3, 3), {"padding": 1, "stride": 2}),
+    ((3, 70, 57, 50), 40, (4, 4), {"padding": 1, "stride": 2}),
     ((3, 40, 30, 31), 50, (3, 3), {"padding": 2, "dilation": 2}),
     ((9, 16, 64, 63), 33, (3, 3), {"padding": 1}),  # few channels: slabs of blocks for the gradient of the weights
     ((7, 70, 9, 11), 90, (1, 1), {}),

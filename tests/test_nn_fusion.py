@@ -47,6 +47,25 @@ def test_values_and_gradients_are_those_of_the_two_layers(activation, bias):
         assert_close(p.grad, q.grad, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"padding": 1, "padding_mode": "circular"}, {"padding": "same", "groups": 2}])
+def test_a_convolution_and_relu(options):
+    tg.manual_seed(0)
+    fused = nn.Sequential(nn.Conv2d(4, 6, 3, **options), nn.ReLU(), nn.Conv2d(6, 2, 1), nn.Tanh()).double()
+    plain = copy.deepcopy(fused)
+    x = tg.randn(2, 4, 7, 8, dtype=tg.float64, requires_grad=True)
+    x2 = x.detach().clone().requires_grad_()
+    y, y2 = fused(x), x2
+    for module in plain:
+        y2 = module(y2)
+    assert len(nodes(y)) == len(nodes(y2)) - 1
+    assert_close(y, y2, rtol=1e-12, atol=1e-12)
+    (y * y).sum().backward()
+    (y2 * y2).sum().backward()
+    assert_close(x.grad, x2.grad, rtol=1e-11, atol=1e-12)
+    for p, q in zip(fused.parameters(), plain.parameters(), strict=True):
+        assert_close(p.grad, q.grad, rtol=1e-11, atol=1e-12)
+
+
 def test_the_second_derivative_goes_through():
     net = nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2), nn.Tanh()).double()
     x = tg.randn(2, 3, dtype=tg.float64, requires_grad=True)

@@ -204,3 +204,33 @@ def test_the_same_bits_for_any_number_of_threads():
     finally:
         tg.set_num_threads(before)
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [
+        ((3, 2, 6, 33), (2, 2)),
+        ((2, 5, 7, 64), (3, 2)),
+        ((1, 1, 4, 70), (1, 2)),
+        ((4, 9, 95), (2,)),
+        ((2, 3, 4, 6, 35), (2, 2, 2)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_side_by_side(shape, kernel, dtype):
+    """Two columns wide and not overlapping: loops of their own. Ties go to the first, NaN to the last, as everywhere."""
+    rng = np.random.default_rng(5)
+    x = rng.integers(0, 3, shape).astype(dtype)
+    x[rng.random(shape) < 0.1] = np.nan
+    x[rng.random(shape) < 0.1] = -np.inf
+    dims = len(kernel)
+    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[dims]
+    tx = tg.tensor(x, requires_grad=True)
+    y, places = pool(tx, kernel, return_indices=True)  # finds the places by the general loop
+    np.testing.assert_array_equal(pool(tg.tensor(x), kernel).numpy(), y.detach().numpy())
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    expected = np.zeros((int(np.prod(shape[:-dims])), int(np.prod(shape[-dims:]))), dtype)
+    flat = places.numpy().reshape(len(expected), -1)
+    np.put_along_axis(expected, flat, dy.reshape(flat.shape), 1)
+    pool(tx, kernel).backward(tg.tensor(dy))
+    np.testing.assert_array_equal(tx.grad.numpy(), expected.reshape(shape))

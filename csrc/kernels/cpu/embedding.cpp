@@ -67,7 +67,9 @@ Status embedding_backward(const Launch& launch, const EmbeddingBackward& e) {
   int64_t* const order = starts + e.rows + 1;
   if (const Status status = sort_by_row(e, starts, order); status.code != Status::ok) return status;
   return visit_floating(e.dtype, [&]<class S>() {
-    parallel_for(launch, e.rows, rows_per_piece(e.cols), [&](int64_t begin, int64_t end) {
+    // small tables in one piece: a second thread pays from about this many elements read and written
+    const int64_t grain = (e.rows + e.count) * e.cols < 131072 ? e.rows : rows_per_piece(e.cols);
+    parallel_for(launch, e.rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t v = begin; v < end;) {
         int64_t filled = v;
         while (filled < end && (starts[filled] == starts[filled + 1] || filled == e.padding_idx)) ++filled;

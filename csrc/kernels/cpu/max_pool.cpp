@@ -17,6 +17,8 @@
 // The backward pass finds the places again from the input instead of keeping them: nothing is stored between the passes but
 // the input, which is there anyway.
 //
+// Windows of two columns that touch without overlapping have loops of their own (max_pool_pairs.h).
+//
 // Cost: one comparison a row and input place, one a column and result. Places: about three times that.
 //
 // Of equal elements the first in row-major order counts. NaN is larger than everything, and the last NaN counts. Sums of the
@@ -25,30 +27,10 @@
 
 #include "core/parallel.h"
 #include "kernels/cpu/column_plan.h"
+#include "kernels/cpu/max_pool_pairs.h"
 #include "kernels/cpu/rows.h"
 
 namespace tg::TG_ISA {
-
-// The rows of the windows of one row of results: row k starts at place start(k) of the plane.
-struct WindowRows {
-  const Pool& v;
-  int64_t depth_taps, row_taps, count;
-  const int64_t *depth, *rows;
-  int64_t kept[32];  // the first of them, looked up once
-
-  WindowRows(const Pool& pool, int64_t row) : v(pool) {
-    const int64_t d = row / v.rows.out, r = row % v.rows.out;
-    depth_taps = v.depth.first[1], row_taps = v.rows.first[1];
-    depth = v.depth.index + d * depth_taps;
-    rows = v.rows.index + r * row_taps;
-    count = depth_taps * row_taps;
-    for (int64_t k = 0; k < count && k < 32; ++k) kept[k] = look_up(k);
-  }
-  int64_t start(int64_t k) const { return k < 32 ? kept[k] : look_up(k); }
-
- private:
-  int64_t look_up(int64_t k) const { return (depth[k / row_taps] * v.rows.in + rows[k % row_taps]) * v.cols.in; }
-};
 
 // --- values only
 template <class S, class T> static void max_down(const WindowRows& rows, const S* plane, int64_t begin, int64_t end, T* to) {
@@ -74,26 +56,7 @@ template <class S, class T> TG_INLINE void max_across(const ColumnPlan<T>& plan,
   high.store(out + o, plan.out - o);
 }
 
-// --- values and places: a place is the number of a row and of a column of its window, kept as floating numbers
-template <class T> struct Best {
-  Vec<T> value, row, col;
-
-  // Takes an element from further down the same column.
-  TG_INLINE void further_down(Vec<T> x, Vec<T> x_row) {
-    const Mask<T> wins = (x > value) | is_nan(x);
-    value = select(wins, x, value);
-    row = select(wins, x_row, row);
-  }
-  // Takes the maximum of a column further right: it is earlier in row-major order if its row is higher up.
-  TG_INLINE void further_right(Vec<T> x, Vec<T> x_row, Vec<T> x_col) {
-    const Mask<T> earlier = x_row < row;
-    const Mask<T> wins = (x > value) | ((x == value) & earlier) | (is_nan(x) & !(is_nan(value) & earlier));
-    value = select(wins, x, value);
-    row = select(wins, x_row, row);
-    col = select(wins, x_col, col);
-  }
-};
-
+// --- values and places
 template <class S, class T>
 static void best_down(const WindowRows& rows, const S* plane, int64_t begin, int64_t end, T* values, T* numbers) {
   for (int64_t j = begin; j < end; j += Vec<T>::width) {
@@ -205,12 +168,21 @@ Status max_pool(const Launch& launch, const Pool& v, const void* in, void* out, 
     const ColumnPlan<T> plan = plan_columns<T>(v.cols, launch.workspace);
     const int64_t rows = v.depth.out * v.rows.out, in_plane = v.depth.in * v.rows.in * v.cols.in;
     const int64_t window_rows = v.depth.first[1] * v.rows.first[1];
+    const bool pairs = !places && windows_are_pairs(v);
     parallel_for(launch, v.planes * rows, rows_per_piece(window_rows * v.cols.in + v.cols.out),
                  [&](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row)
+                   for (int64_t row = begin; row < end; ++row) {
+                     if constexpr (sizeof(S) == sizeof(T)) {
+                       if (pairs) {
+                         max_of_pairs(WindowRows(v, row % rows), static_cast<const T*>(in) + row / rows * in_plane, v.cols.out,
+                                      static_cast<T*>(out) + row * v.cols.out);
+                         continue;
+                       }
+                     }
                      max_pool_row<S, T>(v, plan, static_cast<const S*>(in) + row / rows * in_plane, row % rows,
                                         static_cast<S*>(out) + row * v.cols.out, places ? places + row * v.cols.out : nullptr,
                                         static_cast<const S*>(in) + v.planes * in_plane);
+                   }
                  });
     return Status{};
   });
@@ -221,12 +193,18 @@ Status max_pool_backward(const Launch& launch, const Pool& v, const void* in, co
   auto run = [&]<class T>() {
     const ColumnPlan<T> plan = plan_columns<T>(v.cols, launch.workspace);
     const int64_t rows = v.depth.out * v.rows.out, in_plane = v.depth.in * v.rows.in * v.cols.in;
+    const bool pairs = windows_are_pairs(v);
+    const bool whole = pairs && rows * v.depth.first[1] * v.rows.first[1] * 2 * v.cols.out == in_plane;  // all are written
     parallel_for(launch, v.planes, rows_per_piece(in_plane + rows * v.cols.out), [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p) {
         T* dx_plane = static_cast<T*>(dx) + p * in_plane;
-        memset(dx_plane, 0, static_cast<size_t>(in_plane) * sizeof(T));
+        if (!whole) memset(dx_plane, 0, static_cast<size_t>(in_plane) * sizeof(T));
         for (int64_t row = 0; row < rows; ++row) {
           const T* dy_row = static_cast<const T*>(dy) + (p * rows + row) * v.cols.out;
+          if (pairs) {
+            place_pairs(WindowRows(v, row), static_cast<const T*>(in) + p * in_plane, dy_row, v.cols.out, dx_plane);
+            continue;
+          }
           for_each_best<T, T>(v, plan, static_cast<const T*>(in) + p * in_plane, row,
                               [&](const WindowRows& window, int64_t o, const Best<T>& best) TG_INLINE_LAMBDA {
                                 const Places<T> found(best);

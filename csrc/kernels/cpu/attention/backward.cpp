@@ -26,8 +26,8 @@
 namespace tg::TG_ISA {
 
 // Parts into which the keys of one group of heads are dealt out: part p takes blocks p, p + parts, ...
-template <class T> static int64_t parts_of(const Attention& a) {
-  const int64_t groups = a.batch * a.groups, blocks = ceil_div(a.cols, key_block_of<T>(a));
+template <class S> static int64_t parts_of(const Attention& a) {
+  const int64_t groups = a.batch * a.groups, blocks = ceil_div(a.cols, key_block_of<S>(a));
   return groups >= 8 ? 1 : smaller(larger_of(blocks, 1), ceil_div(8, groups));
 }
 
@@ -45,7 +45,7 @@ template <class S> class Backward {
 
  public:
   Backward(const Attention& a, const AttentionGradients& grads, void* base)
-      : a_(a), grads_(grads), key_block_(key_block_of<T>(a)), memory_(base) {
+      : a_(a), grads_(grads), key_block_(key_block_of<S>(a)), memory_(base) {
     const int64_t panels = ceil_div(key_block_, nr<P>), rows = a.heads / a.groups * a.rows;
     const int64_t strip_rows = O::scaled ? query_block : mr, lines = O::elements(query_block);
     size_ = padded<T>(a.size), value_size_ = padded<T>(a.value_size);
@@ -195,7 +195,7 @@ template <class S> class Backward {
   [[gnu::noinline]] static void gradient_row(T* x, T* y, int64_t cols, T lse, T delta, const T* factors) {
     const V shift(lse), mean(delta);
     for (int64_t j = 0; j < cols; j += V::width) {
-      const V p = exp(V::load(x + j) - shift);
+      const V p = exp_of_negative(V::load(x + j) - shift);
       if (factors) {
         const V f = V::load(factors + j);
         (p * (V::load(y + j) * f - mean)).store(y + j);
@@ -236,7 +236,7 @@ template <class S> struct Plan {
   int64_t parts, jobs, workers;
   size_t worker_bytes, slab_bytes;
   Plan(const Attention& a, int threads) {
-    parts = parts_of<Compute<S>>(a);
+    parts = parts_of<S>(a);
     jobs = a.batch * a.groups * parts;
     workers = workers_for(a, jobs, threads);
     worker_bytes = Backward<S>(a, {}, nullptr).bytes();
@@ -259,7 +259,7 @@ Status attention_backward(const Launch& launch, const Attention& a, const Attent
     };
     parallel_for(launch, workers, 1, [&](int64_t worker, int64_t) {
       Backward<S> backward(a, grads, workspace + size_t(worker) * plan.worker_bytes);
-      for (int64_t job = jobs * worker / workers; job < jobs * (worker + 1) / workers; ++job) {
+      for (int64_t job = worker; job < jobs; job += workers) {  // neighbours differ in work: deal them out
         const int64_t group = job / parts, b = group / a.groups, g = group % a.groups;
         T* const own = slab(parts > 1 ? job : worker);
         backward.run(b, g, job % parts, parts, own);

@@ -31,6 +31,9 @@ TG_INLINE int64_t visible_cols(const Attention& a, int64_t end, int64_t col, int
 // --- masks ------------------------------------------------------------------------------------------------------------
 enum class Seen { nothing, something, everything };
 
+template <size_t bytes> struct Lane { using Bits = uint32_t; };
+template <> struct Lane<8> { using Bits = uint64_t; };
+
 // The mask of one head.
 template <class T> class HeadMask {
  public:
@@ -77,12 +80,17 @@ template <class T> class HeadMask {
   template <class X> const X* at(int64_t row, int64_t col) const {
     return reinterpret_cast<const X*>(data_) + row * row_ + col * col_;
   }
+  // 0 or -infinity, by arithmetic on bits, which compilers turn into registers of lanes.
+  TG_INLINE static T lane(uint8_t sees) {
+    using Bits = typename Lane<sizeof(T)>::Bits;
+    const Bits hidden = __builtin_bit_cast(Bits, -Format<T>::infinity);
+    return __builtin_bit_cast(T, Bits((Bits(sees != 0) - 1) & hidden));
+  }
   void fill(T* line, const uint8_t* mask, int64_t n) const {
-    const T hidden = -Format<T>::infinity;
     if (col_ == 1) {
-      for (int64_t j = 0; j < n; ++j) line[j] = mask[j] ? T(0) : hidden;
+      for (int64_t j = 0; j < n; ++j) line[j] = lane(mask[j]);
     } else {
-      for (int64_t j = 0; j < n; ++j) line[j] = mask[j * col_] ? T(0) : hidden;
+      for (int64_t j = 0; j < n; ++j) line[j] = lane(mask[j * col_]);
     }
   }
 
@@ -96,6 +104,20 @@ template <class T> TG_INLINE void hide_unseen(const Strip<T>& s) {
   const int64_t end = padded<T>(s.cols);
   for (int64_t i = 0; i < s.rows; ++i)
     for (int64_t j = s.visible(i); j < end; ++j) s.at(i)[j] = -Format<T>::infinity;
+}
+
+// --- exponentials -----------------------------------------------------------------------------------------------------
+// e^x for x up to about 0; 0 where it would be denormal. Without an instruction that scales by a power of two, exp takes a slow
+// way for results that small, and hidden keys are just that.
+template <class T> TG_INLINE Vec<T> exp_of_negative(Vec<T> x) {
+  if constexpr (requires { Native<T>::scale(x.v, x.v); }) {
+    return exp(x);
+  } else {
+    const Vec<T> lowest(is_float<T> ? T(-87) : T(-708));
+    const ExpParts<T> e = exp_parts(min_or_second(Vec<T>(T(80)), max_or_second(lowest, x)));
+    const Vec<T> one(T(1)), y = (one + e.expm1_r) * power_of_two(e.n);
+    return select(x < lowest, Vec<T>(T(0)), y);
+  }
 }
 
 // --- softmax over blocks ----------------------------------------------------------------------------------------------
@@ -128,13 +150,13 @@ template <class T> [[gnu::noinline]] static void exponentials(const Strip<T>& s,
     V total[2] = {V(T(0)), V(T(0))};
     int64_t j = 0;
     for (; j + 2 * width <= end; j += 2 * width) {
-      const V first = exp(V::load(x + j) - shift), second = exp(V::load(x + j + width) - shift);
+      const V first = exp_of_negative(V::load(x + j) - shift), second = exp_of_negative(V::load(x + j + width) - shift);
       first.store(x + j);
       second.store(x + j + width);
       total[0] += first, total[1] += second;
     }
     if (j < end) {
-      const V last = exp(V::load(x + j) - shift);
+      const V last = exp_of_negative(V::load(x + j) - shift);
       last.store(x + j);
       total[0] += last;
     }

@@ -17,18 +17,20 @@
 
 namespace tg::TG_ISA {
 
-enum class Choice { depthwise, pointwise, winograd_4x4, winograd_2x2, winograd_5x5, direct };
+enum class Choice { depthwise, pointwise, winograd_4x4, winograd_2x2, winograd_5x5, winograd_strided, direct };
 
 static Choice choose(const Conv2d& c, Pass pass) {
   if (depthwise_suits(c, pass)) return Choice::depthwise;
   if (pointwise_suits(c, pass)) return Choice::pointwise;
   const int tile = winograd_tile(c, pass);
+  if (tile > 0 && c.stride[0] == 2) return Choice::winograd_strided;
   if (tile > 0 && c.kernel[0] == 5) return Choice::winograd_5x5;
   return tile == 4 ? Choice::winograd_4x4 : tile == 2 ? Choice::winograd_2x2 : Choice::direct;
 }
 
 const char* conv2d_algorithm(const Conv2d& c, Pass pass) {
-  const char* const names[] = {"depthwise", "pointwise", "winograd_4x4", "winograd_2x2", "winograd_5x5", "direct"};
+  const char* const names[] = {"depthwise",    "pointwise",        "winograd_4x4", "winograd_2x2",
+                               "winograd_5x5", "winograd_strided", "direct"};
   return names[static_cast<int>(choose(c, pass))];
 }
 
@@ -36,6 +38,7 @@ Status conv2d(const Launch& launch, const Conv2d& c) {
   switch (choose(c, Pass::forward)) {
     case Choice::depthwise: return depthwise_forward(launch, c);
     case Choice::pointwise: return pointwise_forward(launch, c);
+    case Choice::winograd_strided:
     case Choice::winograd_4x4: return winograd_forward(launch, c, 4);
     case Choice::winograd_2x2:
     case Choice::winograd_5x5: return winograd_forward(launch, c, 2);
@@ -48,6 +51,7 @@ Status conv2d_backward_input(const Launch& launch, const Conv2d& c) {
   switch (choose(c, Pass::backward_input)) {
     case Choice::depthwise: return depthwise_backward_input(launch, c);
     case Choice::pointwise: return pointwise_backward_input(launch, c);
+    case Choice::winograd_strided:
     case Choice::winograd_4x4: return winograd_backward_input(launch, c, 4);
     case Choice::winograd_2x2:
     case Choice::winograd_5x5: return winograd_backward_input(launch, c, 2);
@@ -60,6 +64,7 @@ Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) {
   switch (choose(c, Pass::backward_weight)) {
     case Choice::depthwise: return depthwise_backward_weight(launch, c);
     case Choice::pointwise: return pointwise_backward_weight(launch, c);
+    case Choice::winograd_strided:
     case Choice::winograd_4x4: return winograd_backward_weight(launch, c, 4);
     case Choice::winograd_2x2:
     case Choice::winograd_5x5: return winograd_backward_weight(launch, c, 2);
@@ -72,6 +77,7 @@ static size_t workspace(const Conv2d& c, int threads, Pass pass, size_t (*direct
   switch (choose(c, pass)) {
     case Choice::depthwise: return depthwise_workspace(c, threads, pass);
     case Choice::pointwise: return pointwise_workspace(c, threads, pass);
+    case Choice::winograd_strided:
     case Choice::winograd_4x4: return winograd_workspace(c, threads, pass, 4);
     case Choice::winograd_2x2:
     case Choice::winograd_5x5: return winograd_workspace(c, threads, pass, 2);

@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "kernels/cpu/conv2d/algorithms.h"
 #include "kernels/cpu/conv2d/depthwise_rows.h"
+#include "kernels/cpu/conv2d/depthwise_scatter.h"
 #include "kernels/cpu/matmul/finish.h"
 
 namespace tg::TG_ISA {
@@ -100,7 +101,7 @@ template <class T> static void backward_input(const Launch& launch, const Conv2d
         p.out = lines_of<T>(c.x, n, i % C);
         p.filter = filters + o * taps;
         p.add = k > 0;
-        turned ? filter_plane<T, 1>(p, unrolled) : depthwise_scatter_plane(p);
+        turned ? filter_plane<T, 1>(p, unrolled) : depthwise_scatter_plane(p, unrolled);
       }
   });
 }

@@ -34,7 +34,7 @@ template <class T> struct DepthwisePlane {
 template <int k> inline constexpr int depthwise_rows = k == 3 ? 7 : 4;
 template <int k> inline constexpr int depthwise_filter_rows = 3;
 #else
-template <int k> inline constexpr int depthwise_rows = k == 3 ? 4 : 2;
+template <int k> inline constexpr int depthwise_rows = 4;
 template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 5 ? 2 : 1;
 #endif
 
@@ -42,6 +42,7 @@ template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 
 template <int stride, class T> struct Tap {
   Lanes<T> low, high;
   int64_t first;
+  Tap() = default;
   TG_INLINE Tap(int64_t from, int64_t width)
       : low(lanes_within<T>(from, width)), high(lanes_within<T>(from + Vec<T>::width, width)), first(from) {}
   TG_INLINE Vec<T> load(const T* line) const {
@@ -61,22 +62,27 @@ template <class T> TG_INLINE void fetch_ahead(const T* p, int64_t count) {
 template <class T, int k, int stride> struct Taps {
   Lanes<T> low[k], high[k];
   int64_t first;
-  TG_INLINE Taps(int64_t from, int64_t width) : first(from) {
+  bool inside;  // no lane of any tap lies outside
+  TG_INLINE Taps(int64_t from, int64_t width)
+      : first(from), inside(from >= 0 && from + k - 1 + stride * Vec<T>::width <= width) {
 #pragma GCC unroll 8
     for (int j = 0; j < k; ++j) {
       low[j] = lanes_within<T>(from + j, width);
       if (stride > 1) high[j] = lanes_within<T>(from + j + Vec<T>::width, width);
     }
   }
-  TG_INLINE Vec<T> load(const T* line, int j) const {
+  template <bool whole> TG_INLINE Vec<T> load(const T* line, int j) const {
     const T* const p = address(line, first + j);
-    if constexpr (stride == 1) return load_lanes(p, low[j]);
+    if constexpr (stride == 1) return whole ? Vec<T>::load(p) : load_lanes(p, low[j]);
+    else if constexpr (whole) return even_lanes(Vec<T>::load(p), Vec<T>::load(p + Vec<T>::width));
     else return even_lanes(load_lanes(p, low[j]), load_lanes(address(p, Vec<T>::width), high[j]));
   }
 };
+// Masks fill the registers where they are as wide as the numbers: there, columns inside have a loop without them.
+template <class T> inline constexpr bool masks_are_dear = sizeof(Lanes<T>) > 2;
 
 // Lines [r, r + rows) and the register of columns at q.
-template <class T, int k, int stride, int rows>
+template <class T, int k, int stride, int rows, bool whole>
 TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps,
                                int64_t r, int64_t q) {
   Vec<T> sum[rows];
@@ -89,7 +95,7 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter
     const T* const x = p.in.data + line * p.in.row;
 #pragma GCC unroll 8
     for (int j = 0; j < k; ++j) {
-      const Vec<T> pixels = taps.load(x, j);
+      const Vec<T> pixels = taps.template load<whole>(x, j);
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) {
         const int tap = t - i * stride;
@@ -120,9 +126,10 @@ template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_pl
         fetch_ahead(p.in.data + r * stride * p.in.row, rows * stride * p.in.row);
         if (!p.stream) fetch_ahead(p.out.data + r * p.out.row, rows * p.out.row);
       }
-      depthwise_lines<T, k, stride, rows>(p, filter, taps, r, q);
+      if (masks_are_dear<T> && taps.inside) depthwise_lines<T, k, stride, rows, masks_are_dear<T>>(p, filter, taps, r, q);
+      else depthwise_lines<T, k, stride, rows, false>(p, filter, taps, r, q);
     }
-    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1>(p, filter, taps, r, q);
+    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1, false>(p, filter, taps, r, q);
   }
 }
 
@@ -142,32 +149,6 @@ template <class T, int stride> [[gnu::noinline]] static void depthwise_any_plane
       T* const y = p.out.data + r * p.out.row + q;
       if (p.add) sum += Vec<T>::load(y, p.out.width - q);
       max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)).store(y, p.out.width - q);
-    }
-}
-
-// The gradient of the input of stride 2: in = y's gradient, out = x's. Columns of x are even or odd, and each kind is reached by
-// every second tap: two registers of sums, interleaved when they are stored. padding and filter as forward.
-template <class T> [[gnu::noinline]] static void depthwise_scatter_plane(const DepthwisePlane<T>& p) {
-  for (int64_t r = 0; r < p.out.height; ++r)
-    for (int64_t q = 0; 2 * q < p.out.width; q += Vec<T>::width) {
-      Vec<T> sum[2] = {Vec<T>(T(0)), Vec<T>(T(0))};
-      for (int64_t i = 0; i < p.kernel[0]; ++i) {
-        const int64_t twice = r + p.padding[0] - i * p.dilation[0];
-        if (twice < 0 || twice % 2 != 0 || twice / 2 >= p.in.height) continue;
-        const T* const line = p.in.data + twice / 2 * p.in.row;
-        for (int64_t j = 0; j < p.kernel[1]; ++j) {
-          const int64_t shift = p.padding[1] - j * p.dilation[1], odd = shift & 1;
-          const Vec<T> pixels = Tap<1, T>(q + (shift + odd) / 2, p.in.width).load(line);
-          sum[odd] = fma(Vec<T>(p.filter[i * p.kernel[1] + j]), pixels, sum[odd]);
-        }
-      }
-      T* const x = p.out.data + r * p.out.row + 2 * q;
-      const int64_t n = p.out.width - 2 * q;
-      const Vec<T> pixels[2] = {interleave_low(sum[0], sum[1]), interleave_high(sum[0], sum[1])};
-      for (int64_t h = 0; h < 2; ++h) {
-        const int64_t at = h * Vec<T>::width;
-        if (at < n) (p.add ? Vec<T>::load(x + at, n - at) + pixels[h] : pixels[h]).store(x + at, n - at);
-      }
     }
 }
 
@@ -191,7 +172,7 @@ TG_INLINE void depthwise_weight_lines(const DepthwisePlane<T>& p, const Taps<T, 
     const T* const x = p.in.data + line * p.in.row;
 #pragma GCC unroll 8
     for (int j = 0; j < k; ++j) {
-      const Vec<T> pixels = taps.load(x, j);
+      const Vec<T> pixels = taps.template load<false>(x, j);
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) {
         const int tap = t - i * stride;

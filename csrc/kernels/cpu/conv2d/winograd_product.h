@@ -26,12 +26,30 @@ struct WinogradProblem {
   Planes in, out;
   int64_t batch, in_channels, out_channels;
   int64_t padding[2];  // zeros before the lines and columns of `in`
-  int64_t dilation[2];
-  const float* weight;  // [row][column][r][r], of which this problem takes the first out_channels x in_channels ...
-  int64_t weight_row;   // ... rows are so many floats apart
-  bool transposed;      // ... or, turned by 180 degrees, in_channels rows and out_channels columns
-  const float* bias;    // out_channels, or null
+  int64_t dilation[2] = {1, 1};
+  int64_t in_spacing = 1;   // a stride: neighbouring outputs read pixels so far apart, in_spacing^2 phases of `in`
+  int64_t out_spacing = 1;  // outputs lie so far apart
+  int64_t kernel[2];        // of the weight
+  TapChoice taps[2][2];     // [lines or columns][phase of `in`]: which of the weight's taps
+  const float* weight;      // [row][column][kernel], of which this problem takes the first out_channels x in_channels ...
+  int64_t weight_row;       // ... rows are so many floats apart
+  bool transposed;          // ... or in_channels rows and out_channels columns
+  const float* bias;        // out_channels, or null
   Activation activation;
+
+  // With a stride, the phases of `in` count as channels. The terms of a sum are a block of channels of phase 0, the same of phase
+  // 1, ..., then the next block; the last block may name channels that are not there. Phase a + 2 b holds the lines 2 k + a and
+  // the columns 2 k + b.
+  int64_t phases() const { return in_spacing * in_spacing; }
+  int64_t channel_block() const { return phases() == 1 ? in_channels : balanced(in_channels, 64, 1); }
+  int64_t terms() const { return ceil_div(in_channels, channel_block()) * phases() * channel_block(); }
+  int64_t phase_of(int64_t term) const { return term / channel_block() % phases(); }
+  int64_t channel_of(int64_t term) const {
+    return term / (phases() * channel_block()) * channel_block() + term % channel_block();
+  }
+  WeightTaps weight_taps(int64_t phase) const {
+    return {{kernel[0], kernel[1]}, taps[0][phase % in_spacing], taps[1][phase / in_spacing]};
+  }
 };
 
 // What both ways share: the maps between pixels and V, M and pixels.
@@ -41,16 +59,20 @@ template <int m, int r> struct WinogradSteps {
   static constexpr int64_t products = F::n * F::n, lanes = Vec<float>::width;
 
   const WinogradProblem& p;
-  Tiling tiling;
+  Tiling tiling, in_tiling;  // of `out` and `in`
   int64_t workers, panel;
   int64_t v_step, m_step, d_step;  // between the planes of V, of M, and of the pixels of a channel
 
-  WinogradSteps(const WinogradProblem& problem, int threads)
-      : p(problem), tiling(tiling_of<m>(p.batch, p.out, p.padding, p.dilation)), workers(threads > 1 ? threads : 1) {}
+  WinogradSteps(const WinogradProblem& problem, int threads) : p(problem), workers(threads > 1 ? threads : 1) {
+    const bool dilated = p.dilation[0] * p.dilation[1] > 1;
+    const int64_t apart[2] = {dilated ? p.dilation[0] : p.out_spacing, dilated ? p.dilation[1] : p.out_spacing};
+    in_tiling = tiling = tiling_of<m>(p.batch, p.out, p.padding, apart, dilated);
+    if (!dilated) in_tiling.spacing[0] = in_tiling.spacing[1] = p.in_spacing;
+  }
 
   // `rows`: output channels in M at once.
   void set_steps(int64_t tiles, int64_t rows) {
-    v_step = panels(tiles) * p.in_channels * panel + line_floats;
+    v_step = panels(tiles) * p.terms() * panel + line_floats;
     m_step = panels(tiles) * rows * panel + line_floats;
     d_step = round_up(tiles, lanes) + 16;
   }
@@ -62,18 +84,27 @@ template <int m, int r> struct WinogradSteps {
     int64_t begin, count;          // tiles
   };
 
-  // Input channels [begin, end). A channel is gathered while the one before is transformed: its unaligned stores must have
-  // reached the cache before they can be loaded by whole registers.
+  // Terms [begin, end). One is gathered while the one before is transformed: its unaligned stores must have reached the cache
+  // before they can be loaded by whole registers.
   void transform_inputs(const Block& b, int64_t begin, int64_t end) {
     const int64_t size = products * d_step;
-    GatherTiles<m, F::n> gather{p.in, tiling, b.begin, b.count, b.pixels, d_step};
-    if (begin < end) gather_tiles(gather, begin);
+    GatherTiles<m, F::n> gather{p.in, in_tiling, b.begin, b.count, b.pixels, d_step};
+    auto gather_term = [&](int64_t term) {
+      const int64_t phase = p.phase_of(term), channel = p.channel_of(term);
+      if (channel >= p.in_channels) {
+        __builtin_memset(gather.to, 0, size_t(size) * sizeof(float));
+        return;
+      }
+      gather.shift[0] = phase % p.in_spacing, gather.shift[1] = phase / p.in_spacing;
+      gather_tiles(gather, channel);
+    };
+    if (begin < end) gather_term(begin);
     for (int64_t c = begin; c < end; ++c) {
       float* const pixels = gather.to;
       gather.to = b.pixels + ((c + 1 - begin) & 1) * size;
-      if (c + 1 < end) gather_tiles(gather, c + 1);
+      if (c + 1 < end) gather_term(c + 1);
       for (int64_t t = 0; t < b.count; t += lanes)
-        transform_input<F>(pixels + t, d_step, b.v + (t / panel * p.in_channels + c) * panel + t % panel, v_step);
+        transform_input<F>(pixels + t, d_step, b.v + (t / panel * p.terms() + c) * panel + t % panel, v_step);
     }
   }
 
@@ -190,9 +221,14 @@ template <int m, int r> struct WinogradProduct : WinogradSteps<m, r> {
 
   void transform_weights(float* u, int64_t begin, int64_t end) {
     const int64_t cols = p.transposed ? p.out_channels : p.in_channels;
+    const WeightTaps taps = p.weight_taps(0);
+    TapBlock block;
     for (int64_t row = begin; row < end; ++row)
-      for (int64_t c = 0; c < cols; c += lanes)
-        transform_weight<F>(p.weight + row * p.weight_row + c * r * r, cols - c, p.transposed, u + row * u_row + c, u_step);
+      for (int64_t c = 0; c < cols; c += lanes) {
+        const float* const w = p.weight + row * p.weight_row + c * r * r;
+        gather_taps(w, r * r, cols - c, address(w, 2 * lanes * r * r), block);
+        transform_weight<F>(taps, block, u + row * u_row + c, u_step);
+      }
   }
 
   // Rows of matrix tiles [begin, end) of all products: number i is row i % row_tiles of product i / row_tiles.

@@ -3,12 +3,20 @@
 //
 //   x --> V   of a group of tiles (a last-level cache holds it), all workers together
 //   for every 16 output channels, dealt out to the workers:
-//     for every `depth` input channels:      U[xi][16][depth] from the weights       590 KB, second-level cache
+//     for every `depth` terms:               U[xi][16][depth] from the weights       590 KB, second-level cache
 //       for every xi:                        M[xi][16][tiles] += U V
 //     M --> y
 //
 // Weights are transformed again for every group: about 16 cycles a pair of channels, beside 36 / 16 cycles a tile for products.
-// Sums are cut every `depth` channels, which like the groups follow from the shape alone.
+// Sums are cut every `depth` terms, which like the groups follow from the shape alone.
+//
+// Strided convolutions take this way with any number of channels. With a stride of 2 the taps of a 3x3 or 4x4 weight fall into
+// four phases of 2x2, each a convolution of stride 1 over the lines and columns of one kind:
+//
+//   w0 w1 w2        w0 w2   w1 .      the phases' products are added before they are turned into outputs; those at infinity
+//   w3 w4 w5   -->  w6 w8   w7 .      of a phase whose second tap is missing are zero and left out: 81 products for 16
+//   w6 w7 w8        w3 w5   w4 .      outputs instead of 144 (of 4x4 weights 100 instead of 256)
+//                   .  .    .  .
 #pragma once
 #include "kernels/cpu/conv2d/winograd_product.h"
 
@@ -30,7 +38,9 @@ template <int m, int r> struct WinogradStream : WinogradSteps<m, r> {
   WinogradStream(const WinogradProblem& problem, int threads) : Steps(problem, threads) {
     group_tiles = balanced(tiling.count(), most_tiles, lanes);
     panel = balanced(group_tiles, nr<P>, lanes);
-    depth = balanced(p.in_channels, products > 16 ? kc / 2 : kc, 16);
+    const int64_t unit = p.phases() * p.channel_block(), most = products > 16 ? kc / 2 : kc;
+    depth =
+        p.phases() == 1 ? balanced(p.terms(), most, 16) : balanced(p.terms(), unit > most ? unit : most / unit * unit, unit);
     u_row = p.transposed ? rows : depth + 16;
     u_step = (p.transposed ? depth : rows) * u_row + line_floats;
     this->set_steps(group_tiles, rows);
@@ -50,8 +60,7 @@ template <int m, int r> struct WinogradStream : WinogradSteps<m, r> {
       });
     };
     for (int64_t begin = 0; begin < tiles; begin += group_tiles) {
-      each(begin,
-           [&](const Block& b, int64_t w) { this->transform_inputs(b, p.in_channels * w / W, p.in_channels * (w + 1) / W); });
+      each(begin, [&](const Block& b, int64_t w) { this->transform_inputs(b, p.terms() * w / W, p.terms() * (w + 1) / W); });
       each(begin, [&](const Block& b, int64_t w) {
         for (int64_t i = chunks * w / W; i < chunks * (w + 1) / W; ++i)
           chunk(b, i * rows, smaller(rows, p.out_channels - i * rows));
@@ -61,45 +70,84 @@ template <int m, int r> struct WinogradStream : WinogradSteps<m, r> {
 
  private:
   void chunk(const Block& b, int64_t first, int64_t count) {
-    for (int64_t k = 0; k < p.in_channels; k += depth) {
-      const int64_t terms = smaller(depth, p.in_channels - k);
-      transform_weights(b.u, first, count, k, terms);
-      multiply(b, count, k, terms);
+    for (int64_t k = 0; k < p.terms(); k += depth) {
+      const int64_t end = smaller(k + depth, p.terms());
+      p.transposed ? transform_columns(b.u, first, count, k, end) : transform_rows(b.u, first, count, k, end);
+      multiply(b, count, k, end);
     }
     this->transform_outputs(b, first, first + count, rows);
   }
 
-  void transform_weights(float* u, int64_t first, int64_t count, int64_t k, int64_t terms) {
-    constexpr int64_t taps = r * r;
-    if (p.transposed) {
-      for (int64_t i = 0; i < terms; ++i)
-        for (int64_t c = 0; c < count; c += lanes)
-          transform_weight<F>(p.weight + (k + i) * p.weight_row + (first + c) * taps, count - c, true, u + i * u_row + c,
-                              u_step);
-    } else {
-      for (int64_t i = 0; i < count; ++i)
-        for (int64_t c = 0; c < terms; c += lanes)
-          transform_weight<F>(p.weight + (first + i) * p.weight_row + (k + c) * taps, terms - c, false, u + i * u_row + c,
-                              u_step);
+  // Weights of the output channels from `first` on and the terms [k, end). A phase is written from its first channel to its last
+  // before the next one begins: a register may write beyond the last.
+  void transform_rows(float* u, int64_t first, int64_t count, int64_t k, int64_t end) {
+    constexpr int64_t at_once = 64;
+    const int64_t size = p.kernel[0] * p.kernel[1], part = p.phases() == 1 ? end - k : p.channel_block();
+    TapBlock blocks[at_once / lanes];
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t at = k; at < end; at += p.phases() * part)
+        for (int64_t begin = 0; begin < part; begin += at_once) {
+          const int64_t stop = smaller(begin + at_once, part), channel = p.channel_of(at);
+          for (int64_t c = begin; c < stop; c += lanes) {
+            const float* const w = p.weight + (first + i) * p.weight_row + (channel + c) * size;
+            gather_taps(w, size, smaller(part, p.in_channels - channel) - c, address(w, 2 * lanes * size),
+                        blocks[(c - begin) / lanes]);
+          }
+          for (int64_t phase = 0; phase < p.phases(); ++phase)
+            for (int64_t c = begin; c < stop; c += lanes)
+              transform_weight<F>(p.weight_taps(phase), blocks[(c - begin) / lanes], u + i * u_row + at - k + phase * part + c,
+                                  u_step);
+        }
+  }
+  void transform_columns(float* u, int64_t first, int64_t count, int64_t k, int64_t end) {
+    const int64_t size = p.kernel[0] * p.kernel[1];
+    const WeightTaps taps = p.weight_taps(0);
+    TapBlock block;
+    for (int64_t i = k; i < end; ++i)
+      for (int64_t c = 0; c < count; c += lanes) {
+        const float* const w = p.weight + i * p.weight_row + (first + c) * size;
+        gather_taps(w, size, count - c, address(w, 4 * p.weight_row), block);
+        transform_weight<F>(taps, block, u + (i - k) * u_row + c, u_step);
+      }
+  }
+
+  // Is product xi of a phase zero? It is at infinity if the last tap is missing.
+  bool vanishes(int64_t xi, int64_t phase) const {
+    const WeightTaps taps = p.weight_taps(phase);
+    return (xi / F::n == F::n - 1 && taps.rows.count < r) || (xi % F::n == F::n - 1 && taps.cols.count < r);
+  }
+
+  // The terms [k, end), without the phases whose product is zero.
+  void multiply(const Block& b, int64_t count, int64_t k, int64_t end) {
+    const int64_t part = p.channel_block();
+    for (int64_t xi = 0; xi < products; ++xi) {
+      bool any = k > 0;
+      for (int64_t begin = k; begin < end;) {
+        int64_t stop = begin;
+        while (stop < end && !vanishes(xi, p.phase_of(stop))) stop = smaller(end, (stop / part + 1) * part);
+        if (stop > begin) multiply(b, count, xi, k, begin, stop, any), any = true;
+        else stop = smaller(end, (stop / part + 1) * part);
+        begin = stop;
+      }
+      if (!any) __builtin_memset(b.sums + xi * m_step, 0, size_t(m_step) * sizeof(float));
     }
   }
 
-  void multiply(const Block& b, int64_t count, int64_t k, int64_t terms) {
+  void multiply(const Block& b, int64_t count, int64_t xi, int64_t k, int64_t begin, int64_t end, bool add) {
     const int64_t tile_rows = balanced(count, mr, 1);
     TileArguments<P> t;
     t.a_stride = u_row, t.b_stride = panel, t.c_stride = panel;
-    t.depth = terms, t.add = k > 0;
-    for (int64_t xi = 0; xi < products; ++xi)
-      for (int64_t j = 0; j < b.count; j += panel) {
-        const int64_t vectors = ceil_div(smaller(panel, b.count - j), lanes), at = j / panel;
-        t.b = b.v + xi * v_step + (at * p.in_channels + k) * panel;
-        for (int64_t row = 0; row < count; row += tile_rows) {
-          const int64_t n = smaller(tile_rows, count - row);
-          t.a = b.u + xi * u_step + (p.transposed ? row : row * u_row);
-          t.c = b.sums + xi * m_step + (at * rows + row) * panel;
-          (p.transposed ? find_tile<P, false>(n, vectors) : find_tile<P, true>(n, vectors))(t);
-        }
+    t.depth = end - begin, t.add = add;
+    for (int64_t j = 0; j < b.count; j += panel) {
+      const int64_t vectors = ceil_div(smaller(panel, b.count - j), lanes), at = j / panel;
+      t.b = b.v + xi * v_step + (at * p.terms() + begin) * panel;
+      for (int64_t row = 0; row < count; row += tile_rows) {
+        const int64_t n = smaller(tile_rows, count - row);
+        t.a = b.u + xi * u_step + (p.transposed ? (begin - k) * u_row + row : row * u_row + begin - k);
+        t.c = b.sums + xi * m_step + (at * rows + row) * panel;
+        (p.transposed ? find_tile<P, false>(n, vectors) : find_tile<P, true>(n, vectors))(t);
       }
+    }
   }
 };
 

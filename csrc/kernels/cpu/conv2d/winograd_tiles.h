@@ -9,7 +9,7 @@
 //        +----+----+----+--+
 //
 // With dilation d the outputs fall into d x d phases that never meet: line f + d * k reads only lines of its own kind. Each
-// phase is an image of its own here, its pixels d apart.
+// phase is an image of its own here, its pixels d apart. A stride of 2 also leaves pixels apart, on the side of x.
 #pragma once
 #include "kernels/arguments/conv.h"
 #include "kernels/cpu/conv2d/phases.h"
@@ -33,19 +33,17 @@ struct Tiling {
   int64_t images;      // phases of all images
   int64_t rows, cols;  // tiles of one (the largest: some tiles of the others may be empty)
   int64_t padding[2];  // lines and columns of zeros before the input
-  int64_t dilation[2];
+  int64_t spacing[2];  // lines and columns from one pixel of a tile to the next
+  bool phased;         // every image appears spacing[0] * spacing[1] times, once from each pixel
   int64_t count() const { return images * rows * cols; }
-  bool dilated() const { return dilation[0] * dilation[1] > 1; }
 };
 
 template <int m>
-Tiling tiling_of(int64_t batch, const Planes& out, const int64_t (&padding)[2], const int64_t (&dilation)[2]) {
-  auto tiles = [&](int64_t size, int d) { return ceil_div(ceil_div(size, dilation[d]), m); };
-  return {batch * dilation[0] * dilation[1],
-          tiles(out.height, 0),
-          tiles(out.width, 1),
-          {padding[0], padding[1]},
-          {dilation[0], dilation[1]}};
+Tiling tiling_of(int64_t batch, const Planes& out, const int64_t (&padding)[2], const int64_t (&spacing)[2], bool phased) {
+  auto tiles = [&](int64_t size, int d) { return ceil_div(ceil_div(size, spacing[d]), m); };
+  const int64_t phases = phased ? spacing[0] * spacing[1] : 1;
+  return {batch * phases,           tiles(out.height, 0),     tiles(out.width, 1),
+          {padding[0], padding[1]}, {spacing[0], spacing[1]}, phased};
 }
 
 // Walks the runs of tiles [begin, begin + count), none longer than `longest`.
@@ -56,10 +54,10 @@ struct Run {
   // Its image and phase, and the line and column of its first output.
   struct Place { int64_t image, line, column; };
   TG_INLINE Place place(const Tiling& g, int64_t m) const {
-    if (!g.dilated()) return {image, row * m, col * m};
-    const int64_t phase = image % (g.dilation[0] * g.dilation[1]);
-    return {image / (g.dilation[0] * g.dilation[1]), row * m * g.dilation[0] + phase / g.dilation[1],
-            col * m * g.dilation[1] + phase % g.dilation[1]};
+    const int64_t line = row * m * g.spacing[0], column = col * m * g.spacing[1];
+    if (!g.phased) return {image, line, column};
+    const int64_t phases = g.spacing[0] * g.spacing[1], phase = image % phases;
+    return {image / phases, line + phase / g.spacing[1], column + phase % g.spacing[1]};
   }
 };
 template <class Body> TG_INLINE void for_each_run(const Tiling& g, int64_t begin, int64_t count, int64_t longest,
@@ -101,7 +99,7 @@ TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64
     if constexpr (columns > m) {
       const Vec<float> next = next_lanes(both[0]);
       _mm256_storeu_ps(to + m * step, _mm512_castps512_ps256(next.v));
-      _mm256_storeu_ps(to + (m + 1) * step, _mm512_extractf32x8_ps(next.v, 1));
+      if constexpr (columns > m + 1) _mm256_storeu_ps(to + (m + 1) * step, _mm512_extractf32x8_ps(next.v, 1));
     }
     return;
   }
@@ -127,18 +125,19 @@ template <int m, int size> struct GatherTiles {
   int64_t begin, count;
   float* to;
   int64_t step;
+  int64_t shift[2] = {0, 0};  // of all pixels, down and right
 };
 template <int m, int size> [[gnu::noinline]] static void gather_tiles(const GatherTiles<m, size>& g, int64_t channel) {
   constexpr int lanes = Vec<float>::width;
   for_each_run(g.tiling, g.begin, g.count, longest_run<m, size>, [&](const Run& run) TG_INLINE_LAMBDA {
     const Run::Place at = run.place(g.tiling, m);
-    const int64_t row = at.line - g.tiling.padding[0], col = at.column - g.tiling.padding[1];
+    const int64_t row = at.line + g.shift[0] - g.tiling.padding[0], col = at.column + g.shift[1] - g.tiling.padding[1];
     const float* const plane = g.planes.at(at.image, channel, 0);
     for (int i = 0; i < size; ++i) {
       float* const to = g.to + i * size * g.step + run.at;
-      const int64_t line = row + i * g.tiling.dilation[0];
+      const int64_t line = row + i * g.tiling.spacing[0];
       if (line >= 0 && line < g.planes.height) {
-        split_line<m, size>(plane + line * g.planes.row, col, g.planes.width, g.tiling.dilation[1], run.length, to, g.step);
+        split_line<m, size>(plane + line * g.planes.row, col, g.planes.width, g.tiling.spacing[1], run.length, to, g.step);
       } else {
 #pragma GCC unroll 6
         for (int j = 0; j < size; ++j) Vec<float>(0).store(to + j * g.step);
@@ -162,7 +161,7 @@ template <int m> [[gnu::noinline]] static void scatter_tiles(const ScatterTiles<
   constexpr int lanes = Vec<float>::width;
   for_each_run(s.tiling, s.begin, s.count, lanes, [&](const Run& run) TG_INLINE_LAMBDA {
     const Run::Place at = run.place(s.tiling, m);
-    const int64_t apart = s.tiling.dilation[0], spacing = s.tiling.dilation[1];
+    const int64_t apart = s.tiling.spacing[0], spacing = s.tiling.spacing[1];
     const int64_t pixels = smaller(run.length * m, ceil_div(s.planes.width - at.column, spacing));
     const int64_t lines = smaller(m, ceil_div(s.planes.height - at.line, apart));
     float* const plane = s.planes.at(at.image, channel, at.line) + at.column;
@@ -194,7 +193,7 @@ struct TilePrefetch {
   void start(const Planes& p, const Tiling& g, int64_t planes, int64_t begin, int64_t count, int64_t before, int64_t after,
              int64_t steps) {
     channels = channel = image = 0;
-    if (count <= 0 || g.dilated()) return;
+    if (count <= 0 || g.spacing[0] * g.spacing[1] > 1) return;
     const int64_t per_image = g.rows * g.cols, last = begin + count - 1, line_bytes = p.row * int64_t(sizeof(float));
     const int64_t first_line = begin % per_image / g.cols * m - before, end_line = (last % per_image / g.cols + 1) * m + after;
     plane = reinterpret_cast<const char*>(p.at(begin / per_image, 0, 0));

@@ -8,11 +8,13 @@
 //   F(2, 3)  points 0, 1, -1, inf                  2.25 times fewer; rounds like the definition
 //   F(4, 3)  points 0, 5/8, -5/8, 3/2, -3/2, inf   4 times fewer; rounds three times better than 0, 1, -1, 2, -2, inf
 //   F(2, 5)  the same points                       2.8 times fewer
+//   F(4, 2)  points 0, 3/4, -3/4, 2, inf           2.6 times fewer; rounds like F(4, 3)
 //
 // Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308. With the points 0, a, -a, b, -b
 // the polynomials through the other points are x^4 - (a^2 + b^2) x^2 + a^2 b^2, and x (x +- a) (x^2 - b^2), and so on: their
 // coefficients are the rows of B', their values at their own point divide the rows of G.
 #pragma once
+#include "kernels/cpu/conv2d/phases.h"
 #include "kernels/cpu/matmul/pack.h"
 
 namespace tg::TG_ISA {
@@ -34,6 +36,21 @@ template <> struct WinogradPoints<4> {
   // B' d
   TG_INLINE static void input(const Vec<float> (&d)[4], Vec<float> (&r)[4]) {
     r[0] = d[0] - d[2], r[1] = d[1] + d[2], r[2] = d[2] - d[1], r[3] = d[3] - d[1];
+  }
+};
+
+template <> struct WinogradPoints<5> {
+  static constexpr double a = 0.75, b = 2, a2 = a * a;
+  static constexpr double point[4] = {0, a, -a, b};
+  static constexpr double scale[4] = {1 / (a2 * b), 1 / (2 * a2 * (a - b)), 1 / (-2 * a2 * (a + b)), 1 / (b * (b * b - a2))};
+
+  TG_INLINE static void input(const Vec<float> (&d)[5], Vec<float> (&r)[5]) {
+    const Vec<float> minus_b{float(-b)}, minus_a2{float(-a2)}, times_a{float(a)};
+    const Vec<float> low = fma(minus_b, d[0], d[1]), middle = fma(minus_b, d[1], d[2]), high = fma(minus_b, d[2], d[3]);
+    r[0] = fma(minus_a2, low, high);
+    r[1] = fma(times_a, middle, high), r[2] = fma(-times_a, middle, high);
+    r[3] = fma(minus_a2, d[1], d[3]);
+    r[4] = fma(minus_a2, middle, fma(minus_b, d[3], d[4]));
   }
 };
 
@@ -73,6 +90,15 @@ template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
   TG_INLINE static void output(const Vec<float> (&q)[n], Vec<float> (&y)[m]) {
     if constexpr (n == 4) {
       y[0] = q[0] + (q[1] + q[2]), y[1] = (q[1] - q[2]) + q[3];
+    } else if constexpr (n == 5) {
+      const Vec<float> a[2] = {q[1] + q[2], q[1] - q[2]};
+      constexpr Powers<m> powers_a(Points::point[1], 1), powers_b(Points::point[3], 1);
+      y[0] = q[0] + (a[0] + q[3]);
+#pragma GCC unroll 4
+      for (int k = 1; k < m; ++k) {
+        const Vec<float> times_a(powers_a.of[k]), times_b(powers_b.of[k]);
+        y[k] = fma(times_a, a[k % 2], k == m - 1 ? fma(times_b, q[3], q[n - 1]) : times_b * q[3]);
+      }
     } else {
       const Vec<float> a[2] = {q[1] + q[2], q[1] - q[2]}, b[2] = {q[3] + q[4], q[3] - q[4]};
       constexpr Powers<m> powers_a(Points::point[1], 1), powers_b(Points::point[3], 1);
@@ -86,6 +112,7 @@ template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
   }
   // A y
   TG_INLINE static void output_transposed(const Vec<float> (&y)[m], Vec<float> (&q)[n]) {
+    static_assert(n != 5);  // strided convolutions have their weight's gradient summed
     q[0] = y[0], q[n - 1] = y[m - 1];
     if constexpr (n == 4) {
       q[1] = y[0] + y[1], q[2] = y[0] - y[1];
@@ -153,21 +180,43 @@ template <class F, int m>
                            [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(q + (i * F::n + j) * q_step); });
 }
 
-// G g G' for the r x r weights of one output channel and a register full of input channels; `flipped` turns the weights by 180
-// degrees. Weights of neighbouring channels follow each other; `channels` of them are there, the others count as zero.
-template <class F>
-[[gnu::noinline]] static void transform_weight(const float* w, int64_t channels, bool flipped, float* u, int64_t u_step) {
-  constexpr int width = Vec<float>::width, r = F::taps, all = r * r;
-  alignas(64) float taps[(all + width - 1) / width * width][width];
-  for (int k = 0; k < all; k += width) {
+// Which lines (or columns) of a weight are the taps 0, 1, ... of a transform; taps beyond `count` are zero.
+struct TapChoice { int64_t first = 0, spacing = 1, count = 0; };
+
+struct WeightTaps {
+  int64_t kernel[2];
+  TapChoice rows, cols;
+};
+
+// The weights of one output channel and a register full of input channels, whose kernels follow each other, tap by tap;
+// `channels` of them are there, the others count as zero.
+inline constexpr int most_taps = 25;
+struct TapBlock {
+  static constexpr int width = Vec<float>::width;
+  alignas(64) float taps[(most_taps + width - 1) / width * width][width];
+  alignas(64) float none[width];
+};
+// Of `next`, which will be asked for soon, as much is fetched.
+[[gnu::noinline]] static void gather_taps(const float* w, int64_t taps, int64_t channels, const float* next, TapBlock& to) {
+  constexpr int width = TapBlock::width;
+  for (int64_t i = 0; i < taps * width; i += 16) __builtin_prefetch(address(next, i), 0, 3);
+  for (int64_t k = 0; k < taps; k += width) {
     Vec<float> block[width];
 #pragma GCC unroll 16
     for (int c = 0; c < width; ++c)
-      block[c] = c < channels ? Vec<float>::load(w + c * all + k, smaller(width, all - k)) : Vec<float>(0);
+      block[c] = c < channels ? Vec<float>::load(w + c * taps + k, smaller(width, taps - k)) : Vec<float>(0);
     transpose(block);
 #pragma GCC unroll 16
-    for (int i = 0; i < width; ++i) block[i].store(taps[k + i]);
+    for (int i = 0; i < width; ++i)
+      if (k + i < taps) block[i].store(to.taps[k + i]);
   }
+  Vec<float>(0).store(to.none);
+}
+
+// G g G' for the chosen taps.
+template <class F>
+[[gnu::noinline]] static void transform_weight(const WeightTaps& t, const TapBlock& from, float* u, int64_t u_step) {
+  constexpr int r = F::taps;
   both_dimensions<r, F::n>(
       [](const auto& g, auto& x) TG_INLINE_LAMBDA {
 #pragma GCC unroll 6
@@ -177,7 +226,10 @@ template <class F>
           for (int k = 1; k < r; ++k) x[i] = fma(Vec<float>(F::G.at[i][k]), g[k], x[i]);
         }
       },
-      [&](int i, int j) TG_INLINE_LAMBDA { return Vec<float>::load(taps[flipped ? all - 1 - i * r - j : i * r + j]); },
+      [&](int i, int j) TG_INLINE_LAMBDA {
+        const int64_t line = t.rows.first + i * t.rows.spacing, column = t.cols.first + j * t.cols.spacing;
+        return Vec<float>::load(i < t.rows.count && j < t.cols.count ? from.taps[line * t.kernel[1] + column] : from.none);
+      },
       [&](int i, int j, Vec<float> x) TG_INLINE_LAMBDA { x.store(u + (i * F::n + j) * u_step); });
 }
 

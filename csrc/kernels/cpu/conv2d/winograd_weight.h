@@ -37,8 +37,8 @@ template <int m, int r> struct WinogradWeight {
 
   WinogradWeight(const WinogradWeightProblem& problem, int threads)
       : p(problem),
-        x_tiling(tiling_of<m>(p.batch, p.dy, p.padding, p.dilation)),
-        dy_tiling(tiling_of<m>(p.batch, p.dy, {0, 0}, p.dilation)),
+        x_tiling(tiling_of<m>(p.batch, p.dy, p.padding, p.dilation, true)),
+        dy_tiling(tiling_of<m>(p.batch, p.dy, {0, 0}, p.dilation, true)),
         workers(threads > 1 ? threads : 1) {
     // All of dU is read and written once a block; V and M should stay in the last-level cache meanwhile.
     const int64_t most = p.in_channels + p.out_channels <= 512 ? 128 : 64;

@@ -10,12 +10,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ...ops.matmul import linear
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
-from .fusion import activation_after
-from .linear import Linear
+from .fusion import activation_after, call_with, may_wait
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -93,8 +91,9 @@ class Sequential(_ModuleSequence):
     """Calls its modules one after the other, each on the output of the one before.
 
     Sequential(a, b) names them "0" and "1"; Sequential(OrderedDict(conv=a, act=b)) uses the given names. Index, slice,
-    append, insert, extend, pop, del and + work as on a list. A Linear followed by ReLU, GELU, Tanh or Sigmoid is computed in
-    one pass (modules/fusion.py), unless a hook or a replaced forward wants to see what is between them.
+    append, insert, extend, pop, del and + work as on a list. A Linear followed by ReLU, GELU, Tanh or Sigmoid, or a
+    Conv2d followed by ReLU, is computed in one pass (modules/fusion.py), unless a hook or a replaced forward wants to see what
+    is between them.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Sequential.html
     """
@@ -106,16 +105,16 @@ class Sequential(_ModuleSequence):
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
-        waiting = None  # a Linear whose activation may be the next module
+        waiting = None  # a Linear or Conv2d whose activation may be the next module
         for module in self._modules.values():
             if waiting is not None:
                 activation = activation_after(waiting, module)
                 if activation is not None:
-                    input = linear(input, waiting.weight, waiting.bias, activation)
+                    input = call_with(waiting, input, activation)
                     waiting = None
                     continue
                 input, waiting = waiting(input), None
-            if type(module) is Linear:
+            if may_wait(module):
                 waiting = module
             else:
                 input = module(input)
