@@ -166,15 +166,15 @@ def test_models_for_onnxruntime():
 
 
 def made(case, ours, torch=None, share=0.0, spread=0.02, threads=2, **more):
-    """A result as a run writes it."""
-    seconds = {"tilegrad": ours, **({"torch": torch} if torch else {})}
-    ratio = {"torch": torch / ours} if torch else {}
-    slower = [peer for peer, value in ratio.items() if value < 1 - spread]
-    side = {"median": ours, "spread": spread, "kept": 9, "taken": 9}
-    return {
-        "case": case, "threads": threads, "seconds": seconds, "ratio": ratio, "slower": slower, "share_of_peak": share,
-        "sides": dict.fromkeys(seconds, side), "gigabytes_per_second": 0.0, "disturbed": False, **more,
-    }  # fmt: skip
+    """A result as a run writes and reads it; ``share`` is of a peak of 1 GFLOP/s."""
+    times = {"tilegrad": ours, **({"torch": torch} if torch else {})}
+    sides = {name: {"median": seconds, "spread": spread, "kept": 9, "taken": 9} for name, seconds in times.items()}
+    return report.derived(
+        {
+            "case": case, "op": "x", "dtype": "float32", "threads": threads, "flops": share * ours * 1e9, "bytes": 0.0,
+            "sides": sides, "peer_spread": spread, "fma_peak_gflops": 1.0, "peak_gflops": 1.0, "memory_probe": 1.0, **more,
+        }
+    )  # fmt: skip
 
 
 def test_every_goal_is_about_cases_that_exist_or_are_planned():
@@ -207,6 +207,36 @@ def test_verdicts():
         results, "torch"
     )
     assert report.summary_line(results, "numpy") == "no case was measured with numpy"
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path, small_probes):
+    result = timing.measure(BY_NAME["matmul-64"], ["tilegrad", "numpy"], 1, rounds=3)
+    records = [report.record(result), made("mlp-step", 1.0, 2.0, dtype="bfloat16", peak_gflops=2.0)]
+    file = tmp_path / "run.json"
+    report.write(file, {"machine": {"isa": "x"}, "results": records})
+    assert len(file.read_text().splitlines()) < 12 and "ratio" not in file.read_text()
+    back = report.read(file)
+    assert back["machine"] == {"isa": "x"} and [r["case"] for r in back["results"]] == ["matmul-64", "mlp-step"]
+    for old, new in zip(records, back["results"], strict=True):
+        assert new.keys() == old.keys() and new["slower"] == old["slower"] and new["kept"] == old["kept"]
+        assert new["seconds"] == pytest.approx(old["seconds"], rel=1e-4) and new["ratio"] == pytest.approx(
+            old["ratio"], rel=1e-4
+        )
+        assert new["share_of_peak"] == pytest.approx(old["share_of_peak"], rel=1e-3)
+    older = {
+        "case": "a",
+        "threads": 1,
+        "seconds": {"tilegrad": 1.0},
+        "ratio": {},
+        "gflops": 3.0,
+        "fma_peak_gflops": 6.0,
+        "kept": 1,
+    }
+    file.write_text(json.dumps({"results": [older]}))
+    assert report.read(file)["results"][0]["share_of_peak"] == 0.5 and report.read(file)["results"][0]["disturbed"]
+    file.write_text('{"results": [{}]}')
+    with pytest.raises(ValueError, match="not a result of the benchmarks: KeyError"):
+        report.read(file)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -278,8 +308,8 @@ def test_compare_refuses_and_warns(capsys, tmp_path):
     out = capsys.readouterr().out
     assert "note: isa: avx2 against avx512" in out and "note: arithmetic of a core: 100 against 50 GFLOP/s" in out
     bad = tmp_path / "bad.json"
-    bad.write_text("[1]")
-    assert compare.main([good, str(bad)]) == 2 and "bad.json is not a result" in capsys.readouterr().err
+    bad.write_text('{"results": [{"case": "a"}]}')
+    assert compare.main([good, str(bad)]) == 2 and "bad.json: " in capsys.readouterr().err
     assert compare.main([good, str(tmp_path / "none.json")]) == 2
     assert compare.main([good, write(tmp_path / "c.json", made("z", 1.0))]) == 2
 
@@ -296,9 +326,12 @@ def test_the_measured_part_of_the_page(tmp_path):
     spec.loader.exec_module(page_tool)
 
     def run(name, isa, *results):
-        whole = [{**result, "gflops": 1.0, "fma_peak_gflops": 2.0, "kept": 9} for result in results]
-        content = {"machine": {"cpu": "a processor", "isa": isa}, "versions": {"tilegrad": "1", "torch": "2"}, "results": whole}
-        (tmp_path / name).write_text(json.dumps(content))
+        content = {
+            "machine": {"cpu": "a processor", "isa": isa},
+            "versions": {"tilegrad": "1", "torch": "2"},
+            "results": results,
+        }
+        report.write(tmp_path / name, content)
         return str(tmp_path / name)
 
     first = run("two.json", "avx512", made("matmul-64", 1.0, 2.5, 0.5), made("add-1M", 1.0, 0.9))

@@ -80,7 +80,7 @@ def test_version(capsys):
         ("list --jsn", "unknown argument '--jsn' (did you mean '--json'?)"),
         ("doctor now", "unknown argument 'now'"),
         ("bench sofmax", "no case 'sofmax' (did you mean 'softmax'?); `tilegrad bench --list` shows them"),
-        ("bench --vs tourch", "--vs: unknown peer 'tourch' (did you mean 'torch'?); peers: numpy, torch, none"),
+        ("bench --vs tourch", "--vs: unknown peer 'tourch' (did you mean 'torch'?); peers: numpy, torch, torch-tuned, "),
         ("bench --threads two", "--threads two: expected numbers like 1,2"),
         ("bench --threads 0", "--threads 0: at least 1"),
     ],

@@ -69,6 +69,9 @@ def test_views_and_ops_without_a_formula():
     rows = profiled(lambda: tg.randn(4, 6).transpose(0, 1).exp())
     assert rows["transpose", "forward"].bytes == 0 and rows["transpose", "forward"].bound == ""
     assert rows["exp", "forward"].flops == 0 and rows["exp", "forward"].bytes == 2 * 4 * 24
+    x, out = Spec((5, 8), tg.float32), Spec((5, 3), tg.float32)
+    assert cost("quantized_linear", (x, Spec((3, 8), tg.int8)), (out,)).flops == 2 * 5 * 3 * 8
+    assert cost("quantized_linear", (x,), (out,)).dtype == "int8" and cost("linear", (x,), (out,)).dtype == "float32"
     odd = cost("matmul", (1.0,), (Spec((2,), tg.float32),))  # not what the formula expects
     assert odd.flops is None and odd.bytes == 8
 

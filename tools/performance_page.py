@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,17 +29,11 @@ def runs_of(files: Sequence[str]) -> list[Run]:
     """One run per file and number of threads, in the order given."""
     runs = []
     for file in files:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = report.read(file)
         for threads in sorted({result["threads"] for result in content["results"]}, reverse=True):
-            results = [completed(result) for result in content["results"] if result["threads"] == threads]
+            results = [result for result in content["results"] if result["threads"] == threads]
             runs.append({**content, "file": Path(file).name, "threads": threads, "results": results})
     return runs
-
-
-def completed(result: Run) -> Run:
-    """Results of older versions lack some fields."""
-    peak = result.get("peak_gflops") or result["fma_peak_gflops"]
-    return {"share_of_peak": result["gflops"] / peak if peak else 0.0, "disturbed": result["kept"] < 3, **result}
 
 
 def label(run: Run, first: Run) -> str:

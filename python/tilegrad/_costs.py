@@ -54,7 +54,7 @@ def cost(name: str, inputs: Arguments, outputs: Arguments) -> Cost:
     results = [a for a in _flat(outputs) if isinstance(a, Spec)]
     touched = 0 if name in VIEWS else sum(spec.bytes for spec in (*specs, *results))
     formula = FLOPS.get(name) or next((f for start, f in PREFIXES if name.startswith(start)), None)
-    dtype = str(specs[0].dtype).split(".")[-1] if specs else "float32"
+    dtype = COMPUTED_IN.get(name) or (str(specs[0].dtype).split(".")[-1] if specs else "float32")
     try:
         flops = float(formula(inputs, outputs)) if formula else None
     except (AttributeError, IndexError, TypeError):  # other arguments than the formula knows
@@ -140,7 +140,11 @@ FLOPS: dict[str, Callable[[Arguments, Arguments], float]] = {
     "rnn": _recurrent(0, 2, 1),
     "rnn_backward": _recurrent(2, 4, 2),
 }
-PREFIXES: tuple[tuple[str, Callable[[Arguments, Arguments], float]], ...] = (("linear", _products),)
+PREFIXES: tuple[tuple[str, Callable[[Arguments, Arguments], float]], ...] = (
+    ("linear", _products),
+    ("quantized_linear", _products),
+)
+COMPUTED_IN = {"quantized_linear": "int8"}  # where it is not the dtype of the first operand
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ DTYPES = ("float32", "float64", "bfloat16", "int8")
 MILLISECONDS = 2.0
 REPEATS = 4  # the best counts
 PATIENCE = 5
+ROOM = 0.75  # of a cache for the operands of one op
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def levels() -> tuple[Level, ...]:
 
 
 def level_of(working_set: float, threads: int) -> Level:
-    """The smallest level that holds so many bytes."""
-    return next(level for level in levels() if working_set <= level.capacity(threads))
+    """The smallest level that holds so many bytes, with room for what else is in it."""
+    return next(level for level in levels() if working_set <= ROOM * level.capacity(threads))
 
 
 @functools.cache

@@ -11,17 +11,15 @@ the middle halves of their samples reach from the medians. Exit status 1 if a ca
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
 from tilegrad.course.trainer.output import table
 
-from .report import time_text
+from .report import read, time_text
 
 
 @dataclass(frozen=True)
@@ -120,10 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = []
     for name in (args.before, args.after):
         try:
-            run = json.loads(Path(name).read_text(encoding="utf-8"))
-            runs.append({**run, "results": list(run["results"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"compare: {name} is not a result of the benchmarks: {type(error).__name__}: {error}", file=sys.stderr)
+            runs.append(read(name))
+        except (OSError, ValueError) as error:
+            print(f"compare: {name}: {error}", file=sys.stderr)
             return 2
     before, after = runs
     lines, slower = report(before, after, args.threshold, args.by, args.everything)

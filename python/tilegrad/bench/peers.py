@@ -11,7 +11,6 @@ onnxruntime and NumPy take part, in processes of their own, where they can do th
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = {key: value for key, value in missing.items() if os.environ.get(key) != value}
     if missing:  # both are read when the libraries are loaded
         os.environ.update(missing)
-        os.execv(sys.executable, [sys.executable, "-m", __name__, *given])
+        os.execv(sys.executable, [sys.executable, "-m", "tilegrad.bench.peers", *given])
     return run(args)
 
 
@@ -90,7 +89,9 @@ class Run:
         self.results: list[dict[str, Any]] = []
         self.limits: list[dict[str, Any]] = []
         if resume and file and file.exists():
-            self.results = json.loads(file.read_text(encoding="utf-8"))["results"]
+            from .report import read
+
+            self.results = read(file)["results"]
         self.done = {(result["case"], result["threads"]) for result in self.results}
 
     def add(self, result: dict[str, Any]) -> None:
@@ -106,10 +107,7 @@ class Run:
             "undisturbed_memory": timing.UNDISTURBED_MEMORY,
             "tuned_malloc": worker.TUNED,
         }
-        text = json.dumps({**report.as_json(self.results, self.peers, self.limits), "method": method}, indent=1)
-        beside = self.file.with_name(self.file.name + ".part")
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(self.file)
+        report.write(self.file, {**report.as_json(self.results, self.peers, self.limits), "method": method})
 
 
 def measure_all(cases: Sequence[Any], threads: Sequence[int], peers: Sequence[str], rounds: int, record: Run) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
@@ -15,9 +17,10 @@ from tilegrad.course.trainer.output import table
 
 from .cases import FAMILIES
 from .cases import __name__ as CASES_PACKAGE
+from .cases.case import op_of
 from .goals import Record, judge_all
 from .sides import library
-from .timing import FEWEST_KEPT, Result
+from .timing import FEWEST_KEPT, Result, Side
 
 
 def time_text(seconds: float) -> str:
@@ -62,32 +65,103 @@ def _ratio(result: Result, peer: str) -> str:
 
 def record(result: Result) -> Record:
     """A result as JSON can hold it: everything needed to judge it and to compare it with another run."""
-    case, ours = result.case, result.seconds["tilegrad"]
-    gflops = case.flops / ours / 1e9
-    peers = [side for side in result.sides if side != "tilegrad"]
+    case = result.case
+    return derived(
+        {
+            "case": case.name,
+            "op": case.op,
+            "dtype": case.dtype,
+            "threads": result.threads,
+            "flops": case.flops,
+            "bytes": case.bytes,
+            "sides": {name: dataclasses.asdict(side) for name, side in result.sides.items()},
+            "peer_spread": result.spread,
+            "fma_peak_gflops": result.best.arithmetic,
+            "peak_gflops": result.peak,
+            "memory_probe": result.best.memory,
+        }
+    )
+
+
+def derived(measured: Record) -> Record:
+    """A result with what follows from its measurements: times, ratios, rates, verdicts."""
+    if "sides" not in measured:  # written before sides were
+        peak = measured["fma_peak_gflops"]
+        share = measured["gflops"] / peak if peak else 0.0
+        return {"share_of_peak": share, "disturbed": measured["kept"] < FEWEST_KEPT, **measured}
+    seconds = {name: side["median"] for name, side in measured["sides"].items()}
+    ours, peak = seconds["tilegrad"], measured["peak_gflops"]
+    ratio = {name: value / ours for name, value in seconds.items() if name != "tilegrad"}
+    kept = min(side["kept"] for side in measured["sides"].values())
+    gflops = measured["flops"] / ours / 1e9
     return {
-        "case": case.name,
-        "op": case.op,
-        "dtype": case.dtype,
-        "why": case.why,
-        "threads": result.threads,
-        "flops": case.flops,
-        "bytes": case.bytes,
-        "seconds": result.seconds,
-        "ratio": {peer: result.ratio(peer) for peer in peers},
-        "slower": [peer for peer in peers if result.slower(peer)],
+        **measured,
+        "seconds": seconds,
+        "ratio": ratio,
+        "slower": [name for name, value in ratio.items() if value < 1 - measured["peer_spread"]],
         "gflops": gflops,
-        "gigabytes_per_second": case.bytes / ours / 1e9,
-        "share_of_peak": gflops / result.peak if result.peak else 0.0,
-        "fma_peak_gflops": result.best.arithmetic,
-        "peak_gflops": result.peak,
-        "memory_probe_gigabytes_per_second": result.best.memory,
-        "peer_spread": result.spread,
-        "sides": {name: dataclasses.asdict(side) for name, side in result.sides.items()},
-        "kept": result.kept,
-        "taken": result.taken,
-        "disturbed": result.kept < FEWEST_KEPT,
+        "gigabytes_per_second": measured["bytes"] / ours / 1e9,
+        "share_of_peak": gflops / peak if peak else 0.0,
+        "kept": kept,
+        "taken": max(side["taken"] for side in measured["sides"].values()),
+        "disturbed": kept < FEWEST_KEPT,
     }
+
+
+def compact(result: Record) -> Record:
+    """What was measured, and nothing that follows from it: results of all cases are kept in the repository."""
+    if "sides" not in result:
+        return result
+    short = {
+        key: result[key] for key in ("case", "threads", "flops", "bytes", "peer_spread", "fma_peak_gflops", "memory_probe")
+    }
+    if result["op"] != op_of(result["case"]):
+        short["op"] = result["op"]
+    if result["dtype"] != "float32":
+        short |= {"dtype": result["dtype"], "peak_gflops": result["peak_gflops"]}
+    sides = {name: [side[field] for field in SIDE_FIELDS] for name, side in result["sides"].items()}
+    found: Record = _rounded({**short, "sides": sides})
+    return found
+
+
+def expanded(short: Record) -> Record:
+    """What `compact` left, with all that follows from it."""
+    if "sides" not in short or isinstance(short["sides"]["tilegrad"], dict):
+        return derived(short)
+    usual = {"op": op_of(short["case"]), "dtype": "float32", "peak_gflops": short["fma_peak_gflops"]}
+    sides = {name: dict(zip(SIDE_FIELDS, values, strict=True)) for name, values in short["sides"].items()}
+    return derived({**usual, **short, "sides": sides})
+
+
+SIDE_FIELDS = tuple(field.name for field in dataclasses.fields(Side))  # median, spread, kept, taken
+
+
+def write(file: Path, run: dict[str, Any]) -> None:
+    """A run as JSON, a line per result, measurements only; the file is replaced at once, so that it is whole at any time."""
+    head = json.dumps({key: value for key, value in run.items() if key != "results"}, indent=1).removesuffix("\n}")
+    lines = [json.dumps(compact(result)) for result in run["results"]]
+    text = f'{head},\n "results": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
+    beside = file.with_name(file.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
+
+
+def read(file: str | Path) -> dict[str, Any]:
+    """A run that was written; ValueError if the file is something else."""
+    run = json.loads(Path(file).read_text(encoding="utf-8"))
+    try:
+        return {**run, "results": [expanded(result) for result in run["results"]]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a result of the benchmarks: {type(error).__name__}: {error}") from None
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers with five digits: no measurement here has more."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if value % 1 else int(value)
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return {key: _rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def machine() -> dict[str, Any]:

@@ -39,7 +39,7 @@ def points(results: Sequence[Record], threads: int) -> tuple[list[Record], list[
 
 def level_of(touched: float, limits: Limits) -> dict[str, Any]:
     """The smallest level that holds so many bytes."""
-    found = next(level for level in limits["levels"] if level["bytes"] is None or touched <= level["bytes"])
+    found = next(level for level in limits["levels"] if level["bytes"] is None or touched <= _limits.ROOM * level["bytes"])
     return dict(found)
 
 
@@ -92,7 +92,7 @@ def _colors(results: Sequence[Record]) -> dict[str, Any]:
     common = sorted(sorted(counts, key=lambda name: -counts[name])[:19])
     palette = colormaps["tab20"]
     colors = {name: palette(i) for i, name in enumerate(common)}
-    return {**colors, "others": "#c7c7c7"} if len(counts) > len(common) else colors
+    return {**colors, "others": "black"} if len(counts) > len(common) else colors
 
 
 def _title(limits: Limits, text: str) -> str:
@@ -125,7 +125,7 @@ def _draw_bandwidth(axes: Any, results: Sequence[Record], limits: Limits, colors
     sizes = [result["bytes"] for result in results] or [1e3, 1e9]
     left, end = min(1e3, min(sizes) / 2), max(1e9, 2 * max(sizes))
     for level, gray in zip(limits["levels"], LEVEL_COLORS, strict=False):
-        right = level["bytes"] or end
+        right = _limits.ROOM * level["bytes"] if level["bytes"] else end
         for word, style in (("read", "-"), ("copy", ":")):
             rate = level["gigabytes_per_second"][word]
             axes.plot([left, right], [rate, rate], color=gray, linewidth=1.2, linestyle=style)

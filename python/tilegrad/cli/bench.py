@@ -13,7 +13,7 @@ from tilegrad.course.trainer.output import Output, table
 
 from .parser import Parser, UsageError, complain, nearest
 
-PEERS = ("numpy", "torch")
+PEERS = ("numpy", "torch", "torch-tuned", "onnxruntime")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,16 +62,17 @@ def check_picture(file: str) -> None:
 
 def redraw(results_file: str, picture: str | None, names: set[str], output: Output) -> int:
     """Draw the roofline of an earlier run."""
+    from tilegrad.bench.report import read
     from tilegrad.bench.roofline import draw
 
     if picture is None:
         raise UsageError("--results goes with --roofline")
     try:
-        earlier = json.loads(Path(results_file).read_text(encoding="utf-8"))
-        results = [result for result in earlier["results"] if result["case"] in names]
-        limits = earlier["limits"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"--results {results_file}: not a result of the benchmarks: {type(error).__name__}: {error}") from None
+        earlier = read(results_file)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--results {results_file}: {error}") from None
+    results = [result for result in earlier["results"] if result["case"] in names]
+    limits = earlier.get("limits")
     if not limits:
         raise UsageError(f"--results {results_file}: measured without limits; measure again with --roofline or bench/peers.py")
     draw(results, limits, picture)

@@ -259,7 +259,7 @@ Status attention_backward(const Launch& launch, const Attention& a, const Attent
     };
     parallel_for(launch, workers, 1, [&](int64_t worker, int64_t) {
       Backward<S> backward(a, grads, workspace + size_t(worker) * plan.worker_bytes);
-      for (int64_t job = jobs * worker / workers; job < jobs * (worker + 1) / workers; ++job) {
+      for (int64_t job = worker; job < jobs; job += workers) {  // neighbours differ in work: deal them out
         const int64_t group = job / parts, b = group / a.groups, g = group % a.groups;
         T* const own = slab(parts > 1 ? job : worker);
         backward.run(b, g, job % parts, parts, own);

@@ -153,7 +153,7 @@ Status attention(const Launch& launch, const Attention& a) {
     const size_t stride = bytes_per_worker<S>(a);
     parallel_for(launch, workers, 1, [&](int64_t worker, int64_t) {
       void* const base = static_cast<char*>(launch.workspace) + size_t(worker) * stride;
-      for (int64_t job = jobs * worker / workers; job < jobs * (worker + 1) / workers; ++job) {
+      for (int64_t job = worker; job < jobs; job += workers) {  // neighbours differ in work: deal them out
         const int64_t group = job / pieces, b = group / a.groups, g = group % a.groups;
         if (few) FewRows<S>(a, base).run(b, g);
         else Forward<S>(a, base).run(b, g, job % pieces, pieces);

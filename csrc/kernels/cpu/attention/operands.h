@@ -72,11 +72,39 @@ template <class S, class T>
       (Vec<T>::load(from + i * ld + j) * factor).store(to + i * stride + j, size - j);
 }
 
+// At most `width` rows become columns of a panel, the missing ones zeros: blocks are turned in registers, also at the edges.
+template <bool all, class S, class T>
+[[gnu::noinline]] static void turn_rows(const S* from, int64_t stride, int64_t rows, int64_t size, T* to, int64_t ld) {
+  constexpr int width = Vec<T>::width;
+  for (int64_t k = 0; k < size; k += width) {
+    Vec<T> block[width];
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) block[i] = all || i < rows ? Vec<T>::load(from + i * stride + k, size - k) : Vec<T>(T(0));
+    transpose(block);
+    const int64_t count = smaller(width, size - k);
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i)
+      if (i < count) block[i].store(to + (k + i) * ld);
+  }
+}
+
 // `count` rows as panels of nr, feature by feature.
 template <class S>
 static void pack_panels(const S* from, int64_t stride, int64_t count, int64_t size, typename Operand<S>::Element* to) {
   using P = typename Operand<S>::P;
-  Pack<P, S>::panels(Source<S>{from, 1, stride}, {size, count, nr<P>, to, Operand<S>::panel_elements(size), true});
+  if constexpr (P::terms == 1) {
+    using T = Compute<S>;
+    for (int64_t j = 0; j < count; j += nr<P>, to += Operand<S>::panel_elements(size)) {
+      const int64_t n = smaller(nr<P>, count - j), ld = padded<T>(n);
+      for (int64_t i = 0; i < n; i += Vec<T>::width) {
+        const S* const rows = from + (j + i) * stride;
+        if (n - i >= Vec<T>::width) turn_rows<true>(rows, stride, n - i, size, to + i, ld);
+        else turn_rows<false>(rows, stride, n - i, size, to + i, ld);
+      }
+    }
+  } else {
+    Pack<P, S>::panels(Source<S>{from, 1, stride}, {size, count, nr<P>, to, Operand<S>::panel_elements(size), true});
+  }
 }
 
 // `count` rows as the lines that products over rows go through: the rows themselves, or pairs of them.
@@ -177,10 +205,10 @@ class Memory {
   size_t used_ = 0;
 };
 
-// A second thread pays from about this much work, as for matmul.
+// A second thread pays from about this much work, as for matmul. A head costs something even if it is tiny.
 TG_INLINE int64_t workers_for(const Attention& a, int64_t jobs, int threads) {
   const double work = 2.0 * double(a.batch) * double(a.heads) * double(a.rows) * double(a.cols) * double(a.size + a.value_size);
-  const double useful = work / 200'000;
+  const double useful = (work + 16'000 * double(jobs)) / 200'000;
   const int64_t most = smaller(jobs, threads);
   return useful < 1 ? 1 : useful < double(most) ? int64_t(useful) : larger_of(most, 1);
 }

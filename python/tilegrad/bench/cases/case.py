@@ -45,11 +45,16 @@ class Case:
 
     def __post_init__(self) -> None:
         if not self.op:
-            object.__setattr__(self, "op", re.split(r"-\d|-backward", self.name)[0].replace("-", "_"))
+            object.__setattr__(self, "op", op_of(self.name))
         if not self.dtype:
             words = {"bf16": "bfloat16", "int8": "int8"}
             named = [words[word] for word in self.name.split("-") if word in words]
             object.__setattr__(self, "dtype", named[0] if named else "float32")
+
+
+def op_of(name: str) -> str:
+    """The operation that a case's name begins with: ``layer_norm`` of ``layer-norm-4096x768-backward``."""
+    return re.split(r"-\d|-backward", name)[0].replace("-", "_")
 
 
 def tensors(**shapes: tuple[int, ...]) -> Setup:
