@@ -119,6 +119,8 @@ static void product(const QuantizedLinear& p, const Term* q, const RowScale* sca
     const int64_t steps = (cols + Dot::columns - 1) / Dot::columns;
     for (int64_t i = 0; i < rows; i += Dot::tile_rows) {
       const int64_t m = least(Dot::tile_rows, rows - i);
+      for (int64_t r = 0; r < m; ++r)  // wanted when the sums are there
+        for (int64_t c = 0; c < cols; c += 16) __builtin_prefetch(p.y + (row + i + r) * p.outputs + j + c, 1);
       const DotTile tile{q + i * length, length, w, p.panel_bytes(), p.steps(), sums, tile_columns};
       if (Dot::tile_steps > 2 && steps == 3) dot_rows<Dot::tile_steps>(m, tile);
       else if (Dot::tile_steps > 1 && steps == 2) dot_rows<2>(m, tile);
@@ -151,12 +153,14 @@ Status quantized_linear(const Launch& launch, const QuantizedLinear& p) {
         scales[i] = quantize_row(p.x + (row + i) * p.inputs, p.inputs, q + i * length, length);
     });
     // Blocks of rows, each in groups of columns that are worth a thread.
-    const int64_t block = least(rows, most(64, rows_bytes / (length + 1)) / Dot::tile_rows * Dot::tile_rows);
+    const int64_t blocks = (rows - 1) / most(64, rows_bytes / (length + 1)) + 1;
+    const int64_t block = ((rows - 1) / blocks + Dot::tile_rows) / Dot::tile_rows * Dot::tile_rows;  // nearly equal ones
     const int64_t worth = most(1, piece_work / (least(block, rows) * (length + 1) * tile_columns + 1));
     const int64_t tiles = (p.outputs + tile_columns - 1) / tile_columns;
-    const int64_t groups = most(1, least(tiles, tiles / worth)), blocks = (rows + block - 1) / block;
+    const int64_t groups = most(1, least(tiles, tiles / worth));
     parallel_for(launch, blocks * groups, 1, [&](int64_t job, int64_t) {
       const int64_t i = job / groups * block, group = job % groups;
+      if (i >= rows) return;
       const int64_t first = tiles * group / groups * tile_columns, last = tiles * (group + 1) / groups * tile_columns;
       product(p, q + i * length, scales + i, row + i, least(block, rows - i), first, least(last, p.outputs));
     });

@@ -222,7 +222,9 @@ template <class P, class S> struct Blocks {
         t.c_stride = nr<P>;
         t.add = false;
         tile(t);
-        finish_rows(aside, nr<P>, block.i0 + i, m, block.j0 + j, n);
+        if (n == nr<P> && p.finish.activation == Activation::none && !p.finish.bias && !p.finish.pre_activation)
+          store_sums(aside, m, p.c + (block.i0 + i) * p.c_stride + block.j0 + j, p.c_stride);
+        else finish_rows(aside, nr<P>, block.i0 + i, m, block.j0 + j, n);
       } else if (n % width == 0) {
         t.c = block.at(i, j);
         t.c_stride = block.sums_stride;
@@ -237,6 +239,13 @@ template <class P, class S> struct Blocks {
         add_tile(aside, m, n, block.at(i, j), block.sums_stride, block.add);
       }
     }
+  }
+
+  // c (m, nr) = sums (m, nr), in c's type
+  TG_INLINE static void store_sums(const Sum* sums, int64_t m, S* c, int64_t c_stride) {
+    for (int64_t i = 0; i < m; ++i)
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < nr<P>; j += width) Vec<Sum>::load(sums + i * nr<P> + j).store(c + i * c_stride + j);
   }
 
   // c (m, n) = or += sums (m, n)

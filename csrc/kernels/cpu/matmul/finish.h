@@ -31,40 +31,34 @@ template <class S, class T> struct FinishTile {
   int64_t c_stride, rows, cols;
 };
 
-// c = activation(sums)
-template <class S, class T, Activation activation> [[gnu::noinline]] static void store_tile(const FinishTile<S, T>& t) {
-  for (int64_t i = 0; i < t.rows; ++i)
+// before = sums + bias and c = activation(before), in one pass; bias and before may be null.
+template <class S, class T, Activation activation>
+[[gnu::noinline]] static void store_tile(const FinishTile<S, T>& t, const S* bias, S* before) {
+  for (int64_t i = 0; i < t.rows; ++i) {
+    const T* const sums = t.sums + i * t.sums_stride;
+    S* const c = t.c + i * t.c_stride;
     for (int64_t j = 0; j < t.cols; j += Vec<T>::width) {
       const int64_t n = t.cols - j;
-      activate<T, activation>(Vec<T>::load(t.sums + i * t.sums_stride + j, n)).store(t.c + i * t.c_stride + j, n);
+      Vec<T> x = Vec<T>::load(sums + j, n);
+      if (bias) x = x + Vec<T>::load(bias + j, n);
+      if (before) x.store(before + i * t.c_stride + j, n);
+      activate<T, activation>(x).store(c + j, n);
     }
-}
-
-template <class S, class T> [[gnu::noinline]] static void add_bias(const FinishTile<S, T>& t, const S* bias) {
-  for (int64_t i = 0; i < t.rows; ++i)
-    for (int64_t j = 0; j < t.cols; j += Vec<T>::width) {
-      T* const sums = t.sums + i * t.sums_stride + j;
-      (Vec<T>::load(sums, t.cols - j) + Vec<T>::load(bias + j, t.cols - j)).store(sums, t.cols - j);
-    }
-}
-
-// sums (rows, cols) -> c (rows, cols), one pass over the first-level cache per thing to do. sums may be c itself.
-template <class S, class T> static void finish_tile(FinishTile<S, T> t, const Finish<S>& f) {
-  if (f.bias) add_bias(t, f.bias);
-  if (f.pre_activation) {
-    FinishTile<S, T> before = t;
-    before.c = f.pre_activation;
-    store_tile<S, T, Activation::none>(before);
   }
+}
+
+// sums (rows, cols) -> c (rows, cols) while they are in the first-level cache. sums may be c itself.
+template <class S, class T> static void finish_tile(const FinishTile<S, T>& t, const Finish<S>& f) {
   switch (f.activation) {
     case Activation::none:
-      if (static_cast<void*>(t.sums) != t.c) store_tile<S, T, Activation::none>(t);
+      if (f.bias || f.pre_activation || static_cast<void*>(t.sums) != t.c)
+        store_tile<S, T, Activation::none>(t, f.bias, f.pre_activation);
       break;
-    case Activation::relu: store_tile<S, T, Activation::relu>(t); break;
-    case Activation::gelu: store_tile<S, T, Activation::gelu>(t); break;
-    case Activation::gelu_tanh: store_tile<S, T, Activation::gelu_tanh>(t); break;
-    case Activation::tanh: store_tile<S, T, Activation::tanh>(t); break;
-    case Activation::sigmoid: store_tile<S, T, Activation::sigmoid>(t); break;
+    case Activation::relu: return store_tile<S, T, Activation::relu>(t, f.bias, f.pre_activation);
+    case Activation::gelu: return store_tile<S, T, Activation::gelu>(t, f.bias, f.pre_activation);
+    case Activation::gelu_tanh: return store_tile<S, T, Activation::gelu_tanh>(t, f.bias, f.pre_activation);
+    case Activation::tanh: return store_tile<S, T, Activation::tanh>(t, f.bias, f.pre_activation);
+    case Activation::sigmoid: return store_tile<S, T, Activation::sigmoid>(t, f.bias, f.pre_activation);
   }
 }
 

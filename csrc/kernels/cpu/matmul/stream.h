@@ -71,7 +71,11 @@ template <class T>
         Vec<T> block[width];
         if (b.k_stride == 1 && k + width <= end && j + width <= s.n) {
 #pragma GCC unroll 16
-          for (int q = 0; q < width; ++q) block[q] = Vec<T>::load(b.at(k, j + q).data);
+          for (int q = 0; q < width; ++q) {
+            const T* const column = b.at(k, j + q).data;
+            __builtin_prefetch(column + 512 / sizeof(T), 0, 2);
+            block[q] = Vec<T>::load(column);
+          }
           transpose(block);
         } else {
           T edge[width][width] = {};
