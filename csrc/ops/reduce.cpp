@@ -37,8 +37,8 @@ Array reduce(ReduceOp op, const Array& input, const std::optional<Dims>& dims, b
   const char* name = name_of(op);
   const unsigned mask = dim_mask(name, dims, input.ndim());
   const bool adds = op == ReduceOp::sum || op == ReduceOp::prod;
-  const Array x = adds && !is_floating(input.dtype) && input.dtype != DType::i64 ? cast(input, DType::i64) : input;
-  DType dtype = x.dtype;
+  const Array& x = input;
+  DType dtype = adds && !is_floating(x.dtype) ? DType::i64 : x.dtype;
   if (op == ReduceOp::argmax || op == ReduceOp::argmin) dtype = DType::i64;
   if (op == ReduceOp::any || op == ReduceOp::all) dtype = DType::b8;
 

@@ -9,7 +9,8 @@
 //                                                                out [ o o o o ]
 //
 // Short rows are reduced many to a call, each by itself: the call would take longer than the row.
-// Anything that is not contiguous along that dim, and the 16-bit floats, pass through a buffer in the L1 cache first.
+// Anything that is not contiguous along that dim, the 16-bit floats, and small integers that are added (in int64) pass through
+// a buffer in the L1 cache first.
 //
 // Cost: one read of the input; one operation per element. Memory is the limit.
 //
@@ -47,7 +48,7 @@ struct Plan {
   const Reducer* reducer;
   const char* in;
   char* out;
-  DType in_dtype, out_dtype;
+  DType in_dtype, out_dtype, type;  // type: what the reducer reads
   Dim kept[max_dims], reduced[max_dims];
   int kept_ndim = 0, reduced_ndim = 0;
   bool columns, buffered;
@@ -81,13 +82,14 @@ static void sort_dims(Dim* dims, int& ndim) {
   if (ndim > 0) ndim = merged + 1;
 }
 
-static Plan make_plan(const Reduction& view, const Reducer* reducer, bool keeps_order) {
+static Plan make_plan(const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
   Plan p;
   p.reducer = reducer;
   p.in = static_cast<const char*>(view.in);
   p.out = static_cast<char*>(view.out);
   p.in_dtype = view.in_dtype;
   p.out_dtype = view.out_dtype;
+  p.type = type;
   int64_t out_stride = 1;
   p.kept_ndim = view.kept_ndim;
   for (int d = view.kept_ndim - 1; d >= 0; --d) {
@@ -110,7 +112,7 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, bool keeps_
   p.columns = last_kept && last_kept->size > 1 && last_reduced.size > 0 &&
               (short_rows || magnitude(last_kept->in) < magnitude(last_reduced.in));
   const int64_t inner_stride = p.columns ? last_kept->in : last_reduced.in;
-  p.buffered = inner_stride != 1 || compute_type(p.in_dtype) != p.in_dtype;
+  p.buffered = inner_stride != 1 || p.type != p.in_dtype;
 
   for (int d = 0; d < p.kept_ndim - 1; ++d) p.outputs *= p.kept[d].size;
   if (last_kept) p.width = last_kept->size;
@@ -155,12 +157,32 @@ static Offsets offsets_of(const Dim* dims, int ndim, int64_t index) {
   return at;
 }
 
-// Copies what one call reduces, `lines` x `width` elements, into the buffer as the compute type.
+template <class T>
+static void widen_integers(int64_t* out, const char* x, int64_t line_stride, int64_t stride, int64_t lines, int64_t width) {
+  const T* const from = reinterpret_cast<const T*>(x);
+  for (int64_t i = 0; i < lines; ++i, out += width) {
+    const T* const line = from + i * line_stride;
+    if (stride == 1) {
+      for (int64_t j = 0; j < width; ++j) out[j] = line[j];
+    } else {
+      for (int64_t j = 0; j < width; ++j) out[j] = line[j * stride];
+    }
+  }
+}
+
+// Copies what one call reduces, `lines` x `width` elements, into the buffer as the type of the reducer.
 static void fill_buffer(const Plan& p, char* buffer, const char* x, int64_t line_stride, int64_t stride, int64_t lines,
                         int64_t width) {
   const int element = size_of(p.in_dtype);
   const Side from = {const_cast<char*>(x), line_stride, stride};
-  if (compute_type(p.in_dtype) == p.in_dtype) return move_tile({buffer, width, 1}, from, element, lines, width);
+  if (p.type == p.in_dtype) return move_tile({buffer, width, 1}, from, element, lines, width);
+  if (p.type == DType::i64) {
+    int64_t* const whole = reinterpret_cast<int64_t*>(buffer);
+    if (p.in_dtype == DType::i32) widen_integers<int32_t>(whole, x, line_stride, stride, lines, width);
+    else if (p.in_dtype == DType::i8) widen_integers<int8_t>(whole, x, line_stride, stride, lines, width);
+    else widen_integers<uint8_t>(whole, x, line_stride, stride, lines, width);  // bool, too
+    return;
+  }
   float* out = reinterpret_cast<float*>(buffer);
   if (stride == 1) {
     for (int64_t i = 0; i < lines; ++i) widen_tile(out + i * width, x + i * line_stride * element, p.in_dtype, width);
@@ -252,9 +274,9 @@ static void reduce_item_in_parallel(const Launch& launch, const Plan& p, int64_t
   store_results(p, item.out, item.out_stride, acc, item.count);
 }
 
-static Status reduce(const Launch& launch, const Reduction& view, const Reducer* reducer, bool keeps_order) {
+static Status reduce(const Launch& launch, const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
   if (!reducer) return {Status::missing, 0};
-  const Plan p = make_plan(view, reducer, keeps_order);
+  const Plan p = make_plan(view, reducer, type, keeps_order);
   const int64_t items = p.outputs * p.blocks;
   if (items < 16 && p.pieces > 1 && launch.threads > 1) {
     for (int64_t item = 0; item < items; ++item) reduce_item_in_parallel(launch, p, item);
@@ -269,7 +291,9 @@ static Status reduce(const Launch& launch, const Reduction& view, const Reducer*
 
 template <ReduceOp op> static Status reduce_row(const Launch& launch, const Reduction& view) {
   constexpr bool keeps_order = op == ReduceOp::argmax || op == ReduceOp::argmin;  // the answer is a position
-  return reduce(launch, view, reducer_for<op>(compute_type(view.in_dtype)), keeps_order);
+  // Sums of small integers are int64.
+  const DType type = view.out_dtype == DType::i64 && !keeps_order ? DType::i64 : compute_type(view.in_dtype);
+  return reduce(launch, view, reducer_for<op>(type), type, keeps_order);
 }
 
 #define TG_ROW(name) reduce_row<ReduceOp::name>,

@@ -34,7 +34,7 @@ template <class T> struct DepthwisePlane {
 template <int k> inline constexpr int depthwise_rows = k == 3 ? 7 : 4;
 template <int k> inline constexpr int depthwise_filter_rows = 3;
 #else
-template <int k> inline constexpr int depthwise_rows = 4;
+template <int k> inline constexpr int depthwise_rows = k == 3 ? 4 : 7;
 template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 5 ? 2 : 1;
 #endif
 
