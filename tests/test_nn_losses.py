@@ -213,3 +213,71 @@ def test_an_empty_batch_has_gradients_for_both_sides(loss):
     y.backward()
     assert np.isnan(y.item())
     assert x.grad.shape == target.grad.shape == (0, 3)
+
+
+def smoothed_gradient(x, target, weight, smoothing, ignore, mean):
+    """The gradient of cross_entropy by its definition."""
+    p = np.exp(x - x.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    n, classes = x.shape
+    w = np.ones(classes) if weight is None else weight
+    counted = target != ignore
+    safe = np.where(counted, target, 0)
+    shares = np.full((n, classes), smoothing / classes) * w
+    shares[np.arange(n), safe] += (1 - smoothing) * w[safe]
+    gradient = (p * shares.sum(1, keepdims=True) - shares) * counted[:, None]
+    return gradient / w[target[counted]].sum() if mean else gradient
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("classes", [1, 5, 17, 63, 1000, 5000])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_cross_entropy_leaves_its_gradient(dtype, classes, reduction):
+    """The forward pass makes it: rows longer and shorter than a register, weights, smoothing, ignored rows, any upstream."""
+    rng = np.random.default_rng(classes)
+    kind = getattr(tg, dtype)
+    tolerance = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 2e-2}[dtype]
+    target = rng.integers(0, classes, 9)
+    target[[2, 8]] = -100
+    for weight, smoothing in ((None, 0.0), (rng.uniform(0.5, 2, classes), 0.0), (rng.uniform(0.5, 2, classes), 0.2)):
+        x = tg.tensor(rng.standard_normal((9, classes)) * 3).to(kind).requires_grad_()
+        w = None if weight is None else tg.tensor(weight).to(kind)
+        plain = None if w is None else w.to(tg.float64).numpy()
+        loss = F.cross_entropy(x, tg.tensor(target), w, reduction=reduction, label_smoothing=smoothing)
+        silent = F.cross_entropy(x.detach(), tg.tensor(target), w, reduction=reduction, label_smoothing=smoothing)
+        assert loss.item() == silent.item(), "the value does not depend on whether a graph is recorded"
+        (loss * 0.5).backward()
+        expected = 0.5 * smoothed_gradient(
+            x.detach().to(tg.float64).numpy(), target, plain, smoothing, -100, reduction == "mean"
+        )
+        scale = np.abs(expected).max() or 1.0
+        np.testing.assert_allclose(x.grad.to(tg.float64).numpy(), expected, rtol=tolerance, atol=tolerance * scale)
+
+
+def test_cross_entropy_gives_its_gradient_as_often_as_it_is_asked():
+    x, target = t(np.random.default_rng(0).standard_normal((4, 7)), True), tg.tensor([1, 0, 6, 3])
+    loss = F.cross_entropy(x, target)
+    loss.backward(retain_graph=True)
+    first = x.grad.clone()
+    x.grad *= 3.0  # what was given away is the caller's
+    x.grad = None
+    loss.backward(retain_graph=True)
+    np.testing.assert_allclose(x.grad.numpy(), first.numpy(), rtol=1e-12)
+    (again,) = tg.autograd.grad(loss, x, create_graph=True)
+    np.testing.assert_allclose(again.detach().numpy(), first.numpy(), rtol=1e-12)
+    again.square().sum().backward()
+    assert tg.isfinite(x.grad).all().item()
+    weights = tg.tensor(np.arange(1.0, 8.0))
+
+    def weighted(x):
+        return F.cross_entropy(x, target, weights, label_smoothing=0.1, ignore_index=6)
+
+    assert tg.autograd.gradcheck(weighted, [x.detach().requires_grad_()])
+    assert tg.autograd.gradgradcheck(weighted, [x.detach().requires_grad_()])
+
+
+def test_cross_entropy_of_ignored_rows_only():
+    x = t(np.zeros((2, 3)), True)
+    loss = F.cross_entropy(x, tg.tensor([-100, -100]))
+    loss.backward()
+    assert math.isnan(loss.item()) and np.array_equal(x.grad.numpy(), np.zeros((2, 3)))

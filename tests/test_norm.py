@@ -260,3 +260,22 @@ def test_errors(i):
     call, exception, text = ERRORS[i]
     with pytest.raises(exception, match=text):
         call()
+
+
+@pytest.mark.parametrize("channels", [1, 15, 16, 17, 47, 48, 49, 63, 64, 65, 257])
+@pytest.mark.parametrize("length", [1, 3])
+def test_batch_norm_of_short_planes(channels, length):
+    """Four registers of columns go together: every number of registers left over, blocks of 256 columns, slabs of samples."""
+    rng = np.random.default_rng(channels)
+    for batch in (5, 130):
+        x = rng.standard_normal((batch, channels, length)) * 3 + 2
+        t = tg.tensor(x, dtype=tg.float32).requires_grad_()
+        dy = rng.standard_normal(x.shape)
+        y = tg.nn.functional.batch_norm(t, None, None, training=True)
+        mean, var = x.mean((0, 2), keepdims=True), x.var((0, 2), keepdims=True)
+        xhat, n = (x - mean) / np.sqrt(var + 1e-5), batch * length
+        np.testing.assert_allclose(y.detach().numpy(), xhat, rtol=1e-4, atol=1e-5)
+        y.backward(tg.tensor(dy, dtype=tg.float32))
+        sums = dy.sum((0, 2), keepdims=True), (dy * xhat).sum((0, 2), keepdims=True)
+        dx = (dy - sums[0] / n - xhat * sums[1] / n) / np.sqrt(var + 1e-5)
+        np.testing.assert_allclose(t.grad.numpy(), dx, rtol=1e-3, atol=1e-5)

@@ -139,3 +139,36 @@ def test_counting_many_into_few(rng, bins):
     with pytest.raises(IndexError):
         base[::2].scatter_add_(0, tg.tensor(x), tg.tensor(np.array([1])).expand(len(x)))
     np.testing.assert_array_equal(base[1::2].numpy(), before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 15, 16, 17, 33, 1000, 65535, 65536, 65537, 100_000])
+def test_running_sums_of_rows(rng, dtype, size):
+    """Registers, their remainders, and pieces of long rows; from either end."""
+    x = tg.tensor(rng.integers(-8, 9, (2, size))).to(getattr(tg, dtype)).requires_grad_()
+    plain = x.detach().to(tg.float64).numpy()
+    out = tg.cumsum(x, 1)
+    exact = tg.tensor(np.cumsum(plain, 1)).to(x.dtype)
+    assert np.array_equal(out.detach().to(tg.float64).numpy(), exact.to(tg.float64).numpy())
+    dy = tg.tensor(rng.integers(-2, 3, (2, size))).to(x.dtype)
+    out.backward(dy)
+    expected = tg.tensor(np.cumsum(dy.to(tg.float64).numpy()[:, ::-1], 1)[:, ::-1].copy()).to(x.dtype)
+    assert np.array_equal(x.grad.to(tg.float64).numpy(), expected.to(tg.float64).numpy())
+
+
+def test_running_sums_meet_infinity_and_nan():
+    x = np.ones(40, np.float32)
+    x[20], x[30] = np.inf, -np.inf
+    out = tg.cumsum(tg.tensor(x), 0).numpy()
+    assert np.array_equal(out, np.cumsum(x), equal_nan=True)
+
+
+@pytest.mark.xdist_group("threads")
+def test_long_running_sums_do_not_depend_on_threads(rng):
+    x = tg.tensor(rng.standard_normal(300_001), dtype=tg.float32)
+    results = []
+    for threads in (1, 2, 3):
+        tg.set_num_threads(threads)
+        results.append((tg.cumsum(x, 0).numpy().tobytes(), tg.cumsum(tg.flip(x, (0,)), 0).numpy().tobytes()))
+    tg.set_num_threads(1)
+    assert results[0] == results[1] == results[2]

@@ -120,7 +120,7 @@ ROWS = {
     "log_softmax": lambda: F.log_softmax(floats(600, 701), 1),
     "log_softmax_backward": lambda: F.log_softmax(floats(600, 701), 1),
     "cross_entropy": ("cross_entropy", "cross_entropy of columns"),
-    "cross_entropy_backward": ("cross_entropy", "cross_entropy of columns"),
+    "cross_entropy_backward": lambda: F.cross_entropy(floats(600, 701), ints(701, 600), reduction="none"),
     "soft_cross_entropy": ("cross_entropy soft",),
     "soft_cross_entropy_backward": ("cross_entropy soft",),
     "pointwise_loss": ("mse_loss", "binary_cross_entropy", "huber_loss"),
@@ -142,6 +142,7 @@ ROWS = {
     "scan": ("cumsum", "cumsum of columns", "cumprod", "logcumsumexp", "cummax"),
     "sort": ("sort", "sort of columns"),
     "topk": ("topk",),
+    "select": lambda: [*tg.median(floats(601, 503).detach(), 1), *tg.kthvalue(floats(601, 503).detach(), 9, 1)],
     "searchsorted": lambda: tg.searchsorted(tg.linspace(-3.0, 3.0, 4001), floats(601, 503).detach()),
     "logsumexp": ("logsumexp",),
     "embedding_backward": ("embedding",),
@@ -180,6 +181,7 @@ CASES |= ROWS
 
 # What tg.profile() calls the op that runs the row, where that is not the row's name; None: not a call of its own there.
 EVENTS = {
+    "cross_entropy": "cross_entropy_reduced", "select": None,
     "conv2d": "conv", "conv2d_backward_input": "conv_backward_input", "conv2d_backward_weight": "conv_backward_weight",
     "conv3d": "conv", "conv3d_backward_input": "conv_backward_input", "conv3d_backward_weight": "conv_backward_weight",
     "copy": "contiguous", "index_copy": "index_copy_", "index_select": "embedding", "scan": "cumsum",

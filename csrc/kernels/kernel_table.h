@@ -98,6 +98,8 @@ struct KernelTable {
   size_t (*sort_workspace)(const Sort&, int threads);
   Status (*topk)(const Launch&, const TopK&);
   size_t (*topk_workspace)(const TopK&, int threads);
+  Status (*select)(const Launch&, const Select&);
+  size_t (*select_workspace)(const Select&, int threads);
   Status (*searchsorted)(const Launch&, const SearchSorted&);
   Status (*logsumexp)(const Launch&, const Rows& x, const Rows& y);    // y has one column
   Status (*ternary[ternary_count])(const Launch&, const Strided<4>&);  // T = f(T, T, T)

@@ -31,8 +31,10 @@
 // comparisons: (T, T) -> bool
 #define TG_COMPARE_OPS(X) X(eq) X(ne) X(lt) X(le) X(gt) X(ge)
 
-// reductions; argmax/argmin give int64, any/all give bool, the others the input's dtype
-#define TG_REDUCE_OPS(X) X(sum) X(prod) X(max) X(min) X(argmax) X(argmin) X(any) X(all)
+// reductions; argmax/argmin give int64, any/all give bool, the others the input's dtype; deviations: sum of (x - mean)^2
+#define TG_REDUCE_OPS(X)                                                                                                 \
+  X(sum) X(prod) X(max) X(min) X(argmax) X(argmin) X(any) X(all)                   \
+  X(sum_squares) X(deviations)
 
 namespace tg {
 

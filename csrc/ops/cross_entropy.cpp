@@ -1,6 +1,8 @@
 // Fused cross entropy of class numbers: one loss per row, and the row's log-sum-exp for the backward pass.
 #include "kernels/kernel_table.h"
 #include "ops/copy.h"
+#include "ops/elementwise.h"
+#include "ops/reduce.h"
 #include "ops/rows.h"
 #include "ops/view.h"
 
@@ -51,6 +53,53 @@ std::tuple<Array, Array> cross_entropy(const Array& logits, const Array& target,
   if (!kernel) missing_kernel("cross_entropy", x.dtype);
   if (x.shape[0]) check_target(kernel(launch_on(x.device()), c), x.shape[1]);
   return {std::move(loss), std::move(lse)};
+}
+
+namespace {
+
+// What the mean divides by: the weights of the targets that count, or their number.
+double counted_weight(const Array& target, const std::optional<Array>& weight, int64_t ignore_index) {
+  const int64_t* const t = target.as<int64_t>();
+  if (!weight) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < target.numel(); ++i) count += t[i] != ignore_index;
+    return double(count);
+  }
+  const Array wide = weight->dtype == DType::f64 ? *weight : cast(*weight, DType::f64);
+  const double* const w = wide.as<double>();
+  double sum = 0;
+  for (int64_t i = 0; i < target.numel(); ++i) {
+    if (t[i] == ignore_index) continue;
+    check_target(t[i] < 0 || t[i] >= wide.numel() ? Status{Status::index_out_of_range, t[i]} : Status{}, wide.numel());
+    sum += w[t[i]];
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::tuple<Array, Array, Array> cross_entropy_reduced(const Array& logits, const Array& target,
+                                                      const std::optional<Array>& weight, int64_t ignore_index,
+                                                      double label_smoothing, bool mean, bool with_gradient) {
+  const Array x = contiguous(logits), t = contiguous(target);
+  std::optional<Array> w;
+  if (weight) w = contiguous(*weight);
+  CrossEntropy c = arguments("cross_entropy", x, t, w, ignore_index, label_smoothing);
+  const DType compute = compute_type(x.dtype);
+  Array losses = empty({x.shape[0]}, compute), lse = empty({x.shape[0]}, compute);
+  Array dlogits = with_gradient ? empty(x.shape, x.dtype) : Array();
+  const double divisor = mean ? counted_weight(t, w, ignore_index) : 1;
+  c.loss = losses.data();
+  c.lse = lse.data();
+  c.dlogits = with_gradient ? dlogits.data() : nullptr;
+  c.scale = 1 / divisor;
+  const auto kernel = table_of(x.device()).cross_entropy;
+  if (!kernel) missing_kernel("cross_entropy", x.dtype);
+  if (x.shape[0]) check_target(kernel(launch_on(x.device()), c), x.shape[1]);
+  Array loss = reduce(ReduceOp::sum, losses, std::nullopt, false);
+  if (mean) binary_(BinaryOp::div, loss, Operand{Operand::real, nullptr, {divisor, 0}});
+  loss.storage->version = 0;
+  return {std::move(loss), std::move(lse), with_gradient ? std::move(dlogits) : empty({0}, x.dtype)};
 }
 
 Array cross_entropy_backward(const Array& dloss, const Array& logits, const Array& target, const std::optional<Array>& weight,

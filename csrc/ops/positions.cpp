@@ -3,6 +3,7 @@
 #include "kernels/kernel_table.h"
 #include "ops/copy.h"
 #include "ops/elementwise.h"
+#include "ops/reduce.h"
 #include "ops/view.h"
 
 namespace tg::ops {
@@ -96,6 +97,22 @@ Array scatter(const Array& x, int64_t dim, const Array& index, const Array& src,
   Array out = empty(x.shape, x.dtype);
   copy_(out, operand(x));
   scatter_into(out, dim, index, src, op, true);
+  return out;
+}
+
+Array bincount(const Array& x, int64_t minlength) {
+  check(x.ndim() == 1 && x.dtype == DType::i64, ErrorKind::runtime, "bincount: expected a vector of int64, got {} {}", x.shape,
+        x.dtype);
+  if (x.numel() == 0) return zeros({minlength}, DType::i64);
+  const int64_t low = *reduce(ReduceOp::min, x, std::nullopt, false).as<int64_t>();
+  const int64_t high = *reduce(ReduceOp::max, x, std::nullopt, false).as<int64_t>();
+  check(low >= 0, ErrorKind::runtime, "bincount only supports 1-d non-negative integral inputs, got {}", low);
+  Array out = zeros({high < minlength ? minlength : high + 1}, DType::i64);
+  Array one = full({1}, Operand{Operand::integer, nullptr, {1, 1}}, DType::i64);
+  one.shape = x.shape;
+  one.strides[0] = 0;
+  scatter_into(out, 0, x, one, static_cast<int64_t>(ScatterOp::add), true);
+  out.storage->version = 0;
   return out;
 }
 

@@ -8,6 +8,8 @@ Array gather(const Array& x, int64_t dim, const Array& index);
 // x with src combined where the index points; op: write, add, multiply, maximum, minimum. src may be larger than the index.
 Array scatter(const Array& x, int64_t dim, const Array& index, const Array& src, int64_t op);
 void scatter_(Array& x, int64_t dim, const Array& index, const Array& src, int64_t op);
+// How often each of the numbers 0, 1, ... occurs in an int64 vector; at least `minlength` of them.
+Array bincount(const Array& x, int64_t minlength);
 Array nonzero(const Array& x);  // (count, ndim) int64
 
 // Elements in other places (rearrange.cpp).

@@ -36,8 +36,9 @@ void append(int& ndim, int64_t* shape, int64_t* strides, int64_t size, int64_t s
 Array reduce(ReduceOp op, const Array& input, const std::optional<Dims>& dims, bool keepdim) {
   const char* name = name_of(op);
   const unsigned mask = dim_mask(name, dims, input.ndim());
-  const bool adds = op == ReduceOp::sum || op == ReduceOp::prod;
-  const Array& x = input;
+  if (op == ReduceOp::deviations) check_floating("var", input);
+  const bool squares = op == ReduceOp::sum_squares, adds = op == ReduceOp::sum || op == ReduceOp::prod || squares;
+  const Array x = squares && !is_floating(input.dtype) && input.dtype != DType::i64 ? cast(input, DType::i64) : input;
   DType dtype = adds && !is_floating(x.dtype) ? DType::i64 : x.dtype;
   if (op == ReduceOp::argmax || op == ReduceOp::argmin) dtype = DType::i64;
   if (op == ReduceOp::any || op == ReduceOp::all) dtype = DType::b8;
@@ -58,7 +59,7 @@ Array reduce(ReduceOp op, const Array& input, const std::optional<Dims>& dims, b
   }
   Array out = empty(out_shape, dtype);
   if (out.numel() == 0) return out;
-  const bool has_identity = adds || op == ReduceOp::any || op == ReduceOp::all;
+  const bool has_identity = adds || op == ReduceOp::deviations || op == ReduceOp::any || op == ReduceOp::all;
   check(has_identity || !gathers_nothing, ErrorKind::index,
         "{}: a tensor of shape {} has no elements to reduce and {} has no identity", name, x.shape, name);
   r.out = out.data();

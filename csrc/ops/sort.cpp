@@ -53,6 +53,27 @@ std::tuple<Array, Array> topk(const Array& x, int64_t k, int64_t dim, bool large
   return {back(values, at, x.ndim()), back(indices, at, x.ndim())};
 }
 
+std::tuple<Array, Array> select_rank(const Array& x, int64_t dim, int64_t rank, int64_t kind) {
+  const int at = wrap_dim("select_rank", dim, x.ndim());
+  const Array rows = rows_along(x, at);
+  const int64_t size = rows.shape[rows.ndim() - 1];
+  check(kind >= 0 && kind <= 2, ErrorKind::value, "select_rank: unknown kind {}", kind);
+  check(size > 0, ErrorKind::index, "select_rank: dim {} of shape {} is empty", at, x.shape);
+  check(rank >= 0 && rank < size, ErrorKind::runtime, "select_rank: rank {} is out of range for size {}", rank, size);
+  Dims shape = rows.shape;
+  shape[shape.size - 1] = 1;
+  Array values = empty(shape, x.dtype), indices = empty(shape, DType::i64);
+  if (values.numel()) {
+    const KernelTable& table = table_of(x.device());
+    if (!table.select) missing_kernel("select_rank", x.dtype);
+    const Select view{rows_of(rows), values.data(), indices.as<int64_t>(), static_cast<Select::Kind>(kind), rank};
+    Launch launch = launch_on(x.device());
+    const Array scratch = scratch_for(launch, table.select_workspace(view, launch.threads));
+    raise_unless_ok("select_rank", table.select(launch, view));
+  }
+  return {back(values, at, x.ndim()), back(indices, at, x.ndim())};
+}
+
 Array searchsorted(const Array& sorted, const Array& values, bool right) {
   check(sorted.ndim() >= 1, ErrorKind::runtime, "searchsorted: the sorted sequence must have at least 1 dim");
   if (sorted.ndim() > 1) {

@@ -14,6 +14,8 @@ void bind_order() {
   bind<&ops::cummin>("cummin", "x, dim", "Running minimum along a dim, and where it was.");
   bind<&ops::sort>("sort", "x, dim=-1, descending=False", "Sorted along a dim, stable, and where each value was.");
   bind<&ops::topk>("topk", "x, k, dim=-1, largest=True", "The best k along a dim in order, and where they were.");
+  bind<&ops::select_rank>("select_rank", "x, dim, rank, kind",
+                          "The element at a place of the sorted order (0), the median (1), without NaN (2), and its place.");
   bind<&ops::searchsorted>("searchsorted", "sorted, values, right=False", "How many of a sorted row are below each value.");
   bind<&ops::gather>("gather", "x, dim, index", "Elements of x by number along a dim.");
   bind<&ops::scatter>("scatter", "x, dim, index, src, operation", "x with src combined where the index points.");
@@ -21,6 +23,7 @@ void bind_order() {
   bind<&ops::flip>("flip", "x, dim", "x with one dim reversed.");
   bind<&ops::roll>("roll", "x, shift, dim", "x rolled along one dim.");
   bind<&ops::triangle>("triangle", "x, diagonal, lower", "The lower or upper triangle of matrices, zeros elsewhere.");
+  bind<&ops::bincount>("bincount", "x, minlength", "How often each number occurs in an int64 vector.");
   bind<&ops::nonzero>("nonzero", "x", "The places of the elements that are not zero.");
 }
 

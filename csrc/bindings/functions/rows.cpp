@@ -13,6 +13,9 @@ void bind_rows() {
   bind<&ops::logsumexp>("logsumexp", "x, dim", "log(sum(exp(x))) over one dim, which goes away.");
   bind<&ops::cross_entropy>("cross_entropy", "logits, target, weight, ignore_index, label_smoothing",
                             "Loss per row, and its log-sum-exp.");
+  bind<&ops::cross_entropy_reduced>("cross_entropy_reduced",
+                                    "logits, target, weight, ignore_index, label_smoothing, mean, with_gradient",
+                                    "Mean or sum of the losses, log-sum-exp per row, and the gradient for the logits.");
   bind<&ops::cross_entropy_backward>("cross_entropy_backward",
                                      "dloss, logits, target, weight, lse, ignore_index, label_smoothing",
                                      "Gradient of cross_entropy.");

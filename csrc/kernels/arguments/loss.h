@@ -12,6 +12,8 @@ struct CrossEntropy {               // fused log_softmax + negative log likeliho
   void* lse = nullptr;              // N log-sum-exp values kept for the backward pass, compute dtype
   int64_t ignore_index = -100;
   double label_smoothing = 0;
+  void* dlogits = nullptr;  // (N, C), contiguous, or null: the gradient of `scale` times the sum of the losses, made on the way
+  double scale = 1;
 };
 
 struct SoftCrossEntropy {                // cross entropy of class probabilities, over the rows of `logits`

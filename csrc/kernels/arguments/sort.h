@@ -19,6 +19,15 @@ struct TopK {
   bool largest = true;
 };
 
+struct Select {
+  enum Kind : int64_t { ranked, median, nanmedian };
+  Rows in;                   // (rows, cols)
+  void* values = nullptr;    // rows, in's dtype
+  int64_t* where = nullptr;  // rows: the column the value comes from; of equal values the one that sorting would put there
+  Kind kind = ranked;
+  int64_t rank = 0;  // of `ranked`, counted from 0
+};
+
 struct SearchSorted {
   Rows sorted;             // one row for all, or one for each row of `values`; ascending
   Rows values;             // of the same dtype

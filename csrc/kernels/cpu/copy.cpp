@@ -59,7 +59,8 @@ static void move_strided(const Launch& launch, const Strided<2>& view) {
     alignas(64) char buffer[tile_elements * 8];
     for_each_tile(walk, begin, end, [&](const Side(&side)[2], int64_t rows, int64_t cols) {
       const Side &out = side[0], &in = side[1];
-      if ((out.col == 1 && in.row == 1) || (out.row == 1 && in.col == 1)) {
+      const bool transposed = (out.col == 1 && in.row == 1) || (out.row == 1 && in.col == 1);
+      if (transposed && rows >= 8 && cols >= 8) {
         // Transposed. Directly, a block would need lines of both sides, and equal power-of-two strides make them collide.
         move_tile({buffer, cols, 1}, in, element, rows, cols);
         move_tile(out, {buffer, cols, 1}, element, rows, cols);

@@ -126,6 +126,10 @@ Status topk(const Launch&, const TopK&);
 size_t topk_workspace(const TopK&, int threads);
 Status searchsorted(const Launch&, const SearchSorted&);
 
+// select.cpp
+Status select(const Launch&, const Select&);
+size_t select_workspace(const Select&, int threads);
+
 // logsumexp.cpp
 Status logsumexp(const Launch&, const Rows& x, const Rows& y);
 

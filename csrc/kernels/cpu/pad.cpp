@@ -52,6 +52,14 @@ struct RowWalk {
   int64_t start() const { return offset[outer]; }
   void next() {
     int d = outer - 1;
+    if (d >= 0) [[likely]] {  // the next row of the same plane, inside
+      const int64_t at = ++index[d] - v.before[d];
+      if (index[d] < v.padded_shape[d] && at > 0 && at < v.shape[d] && offset[d] != outside) {
+        offset[outer] = offset[d] + at * v.strides[d];
+        return;
+      }
+      --index[d];
+    }
     while (d >= 0 && ++index[d] == v.padded_shape[d]) index[d--] = 0;
     look_up(d < 0 ? 0 : d);
   }
@@ -76,34 +84,48 @@ struct Interior {
   }
 };
 
+// Writes n elements of one value.
+template <int bytes> TG_INLINE void fill_row(typename BitsOf<bytes>::type* to, typename BitsOf<bytes>::type value, int64_t n) {
+  if (n < 8) {
+    for (int64_t j = 0; j < n; ++j) {
+      to[j] = value;
+      asm volatile("" : : : "memory");  // a loop this short: no vectors, no memset
+    }
+  } else {
+    for (int64_t j = 0; j < n; ++j) to[j] = value;
+  }
+}
+
 template <int bytes> static void pad_rows(const Pad& v, const void* in, void* out, int64_t begin, int64_t end) {
   using U = typename BitsOf<bytes>::type;
   const int last = v.ndim - 1;
+  const PadMode mode = v.mode;
   const int64_t n = v.shape[last], padded = v.padded_shape[last], stride = v.strides[last], before = v.before[last];
   const Interior middle(v);
+  const int64_t left = middle.begin, right = middle.end, width = right - left;
   U value = 0;
   if (v.value) __builtin_memcpy(&value, v.value, sizeof value);
   RowWalk walk(v, begin);
-  for (int64_t row = begin; row < end; ++row, walk.next()) {
-    U* to = static_cast<U*>(out) + row * padded;
+  U* to = static_cast<U*>(out) + begin * padded;
+  for (int64_t row = begin; row < end; ++row, to += padded, walk.next()) {
     const int64_t start = walk.start();
     if (start == outside) {
-      for (int64_t j = 0; j < padded; ++j) to[j] = value;
+      fill_row<bytes>(to, value, padded);
       continue;
     }
     const U* from = static_cast<const U*>(in) + start;
-    auto border = [&](int64_t j) [[gnu::always_inline]] {
-      if (v.mode == PadMode::constant) to[j] = value;
-      else to[j] = from[place(v.mode, j - before, n) * stride];
-    };
-    for (int64_t j = 0; j < middle.begin; ++j) border(j);
-    if (stride == 1) {
-      copy_row(reinterpret_cast<char*>(to + middle.begin), reinterpret_cast<const char*>(from + (middle.begin - before)),
-               (middle.end - middle.begin) * bytes);
+    const U* inner = from + (left - before) * stride;
+    if (stride == 1) copy_row(reinterpret_cast<char*>(to + left), reinterpret_cast<const char*>(inner), width * bytes);
+    else if (stride == 0) fill_row<bytes>(to + left, *inner, width);
+    else
+      for (int64_t j = 0; j < width; ++j) to[left + j] = inner[j * stride];
+    if (mode == PadMode::constant) {
+      fill_row<bytes>(to, value, left);
+      fill_row<bytes>(to + right, value, padded - right);
     } else {
-      for (int64_t j = middle.begin; j < middle.end; ++j) to[j] = from[(j - before) * stride];
+      for (int64_t j = 0; j < left; ++j) to[j] = from[place(mode, j - before, n) * stride];
+      for (int64_t j = right; j < padded; ++j) to[j] = from[place(mode, j - before, n) * stride];
     }
-    for (int64_t j = middle.end; j < padded; ++j) border(j);
   }
 }
 

@@ -82,20 +82,40 @@ template <class Body> TG_INLINE void for_each_run(const Positions& v, int split,
   }
 }
 
-TG_INLINE int64_t wrapped(int64_t number, int64_t size) { return number + (number < 0 ? size : 0); }
-
-// Calls body(j0, j1) for stretches of a run whose numbers are in range; gives false at the first that are not.
+// Calls body(j0, j1, places) for stretches of a run: places[j - j0] is number j, made positive and multiplied by the step. Gives
+// false at the first stretch with a number that is out of range. Checking and wrapping are vector work; what is left to the
+// body is one load and one address an element. Offsets that do not fit 32 bits take `Place` = int64_t.
 static constexpr int64_t stretch = 512;
-template <class Body> TG_INLINE bool in_range(const int64_t* index, int64_t n, int64_t size, const Body& body) {
+template <class Place, class Body>
+TG_INLINE bool in_range(const int64_t* index, int64_t n, int64_t size, int64_t step, const Body& body) {
+  alignas(64) Place places[stretch];
   for (int64_t j = 0; j < n; j += stretch) {
     const int64_t end = j + stretch < n ? j + stretch : n;
-    if (any_outside(index + j, end - j, size)) return false;
-    body(j, end);
+    int64_t signs = 0;
+    if (step == 1) {
+      for (int64_t i = j; i < end; ++i) {
+        const int64_t number = index[i];
+        signs |= (number + size) | (size - 1 - number);
+        places[i - j] = static_cast<Place>(number + (number >> 63 & size));
+      }
+    } else {
+      for (int64_t i = j; i < end; ++i) {
+        const int64_t number = index[i];
+        signs |= (number + size) | (size - 1 - number);
+        places[i - j] = static_cast<Place>(static_cast<Place>(number + (number >> 63 & size)) * static_cast<Place>(step));
+      }
+    }
+    if (signs < 0) return false;
+    body(j, end, places);
   }
   return true;
 }
+static bool fits_32_bits(const Positions& v) {
+  const int64_t reach = v.size * (v.step < 0 ? -v.step : v.step);
+  return reach < int64_t{1} << 31;
+}
 
-template <int bytes> static void gather_part(const Positions& v, int64_t begin, int64_t end, Flag& bad) {
+template <int bytes, class Place> static void gather_part(const Positions& v, int64_t begin, int64_t end, Flag& bad) {
   using U = typename BitsOf<bytes>::type;
   const int last = v.ndim - 1;
   const int64_t n = last == 0 ? end - begin : v.shape[last], walk = v.walk[last], size = v.size, step = v.step;
@@ -103,14 +123,24 @@ template <int bytes> static void gather_part(const Positions& v, int64_t begin, 
     const U* x = static_cast<const U*>(v.x) + run.x;
     U* out = static_cast<U*>(v.values) + run.value;  // contiguous
     const int64_t* index = v.index + run.index;
-    const bool fine = in_range(index, n, size, [&](int64_t j0, int64_t j1) TG_INLINE_LAMBDA {
-      if (walk == 0 && step == 1)
-        for (int64_t j = j0; j < j1; ++j) out[j] = x[wrapped(index[j], size)];
-      else
-        for (int64_t j = j0; j < j1; ++j) out[j] = x[j * walk + wrapped(index[j], size) * step];
-    });
+    const bool fine =
+        in_range<Place>(index, n, size, step, [&](int64_t j0, int64_t j1, const Place* places) TG_INLINE_LAMBDA {
+          if (walk == 0)
+            for (int64_t j = j0; j < j1; ++j) out[j] = x[places[j - j0]];
+          else
+            for (int64_t j = j0; j < j1; ++j) out[j] = x[j * walk + places[j - j0]];
+        });
     if (!fine) bad.raise();
   });
+}
+
+template <class Place> static void gather_elements(const Positions& v, int64_t begin, int64_t end, Flag& bad) {
+  switch (size_of(v.dtype)) {
+    case 1: return gather_part<1, Place>(v, begin, end, bad);
+    case 2: return gather_part<2, Place>(v, begin, end, bad);
+    case 4: return gather_part<4, Place>(v, begin, end, bad);
+    default: return gather_part<8, Place>(v, begin, end, bad);
+  }
 }
 
 Status gather(const Launch& launch, const Positions& v) {
@@ -119,12 +149,7 @@ Status gather(const Launch& launch, const Positions& v) {
   for (int d = 1; d < v.ndim; ++d) rest *= v.shape[d];
   const int64_t grain = piece_elements / rest;
   parallel_for(launch, v.shape[0], grain > 1 ? grain : 1, [&](int64_t begin, int64_t end) {
-    switch (size_of(v.dtype)) {
-      case 1: return gather_part<1>(v, begin, end, bad);
-      case 2: return gather_part<2>(v, begin, end, bad);
-      case 4: return gather_part<4>(v, begin, end, bad);
-      default: return gather_part<8>(v, begin, end, bad);
-    }
+    fits_32_bits(v) ? gather_elements<int32_t>(v, begin, end, bad) : gather_elements<int64_t>(v, begin, end, bad);
   });
   return bad.value ? first_outside(v) : Status{};
 }
@@ -149,13 +174,14 @@ static bool count_into_tables(const Positions& v, int64_t value) {
   alignas(64) int64_t part[tables][table_size] = {};
   const int64_t n = v.shape[0], size = v.size;
   const int64_t* index = v.index;
-  const bool fine = in_range(index, n, size, [&](int64_t j0, int64_t j1) TG_INLINE_LAMBDA {
-    int64_t j = j0;
-    for (; j + tables <= j1; j += tables) {
+  const bool fine = in_range<int32_t>(index, n, size, 1, [&](int64_t j0, int64_t j1, const int32_t* places) TG_INLINE_LAMBDA {
+    const int64_t count = j1 - j0;
+    int64_t j = 0;
+    for (; j + tables <= count; j += tables) {
 #pragma GCC unroll 4
-      for (int k = 0; k < tables; ++k) ++part[k][wrapped(index[j + k], size)];
+      for (int k = 0; k < tables; ++k) ++part[k][places[j + k]];
     }
-    for (; j < j1; ++j) ++part[0][wrapped(index[j], size)];
+    for (; j < count; ++j) ++part[0][places[j]];
   });
   if (!fine) return false;  // and the usual way says so
   auto* x = static_cast<int64_t*>(v.x);
@@ -175,19 +201,20 @@ template <ScatterOp op, class T> static void scatter_part(const Positions& v, in
     T* x = static_cast<T*>(v.x) + run.x;
     const T* values = static_cast<const T*>(v.values) + run.value;
     const int64_t* index = v.index + run.index;
-    const bool fine = in_range(index, n, size, [&](int64_t j0, int64_t j1) TG_INLINE_LAMBDA {
-      if (walk == 0 && step == 1 && from == 1) {
-        for (int64_t j = j0; j < j1; ++j) {
-          T& target = x[wrapped(index[j], size)];
-          target = combined<op>(target, values[j]);
-        }
-      } else {
-        for (int64_t j = j0; j < j1; ++j) {
-          T& target = x[j * walk + wrapped(index[j], size) * step];
-          target = combined<op>(target, values[j * from]);
-        }
-      }
-    });
+    const bool fine =
+        in_range<int64_t>(index, n, size, step, [&](int64_t j0, int64_t j1, const int64_t* places) TG_INLINE_LAMBDA {
+          if (walk == 0 && from == 1) {
+            for (int64_t j = j0; j < j1; ++j) {
+              T& target = x[places[j - j0]];
+              target = combined<op>(target, values[j]);
+            }
+          } else {
+            for (int64_t j = j0; j < j1; ++j) {
+              T& target = x[j * walk + places[j - j0]];
+              target = combined<op>(target, values[j * from]);
+            }
+          }
+        });
     if (!fine) bad.raise();
   });
 }
@@ -248,19 +275,25 @@ static void write_places(const Nonzero& v, int64_t begin, int64_t end, int64_t* 
     const int64_t stop = first + cols < end ? first + cols : end;
     int64_t above[max_dims];
     for (int64_t d = last - 1, rest = row; d >= 0; --d) above[d] = rest % v.shape[d], rest /= v.shape[d];
-    while (i < stop) {
-      uint64_t eight = 1;
-      if (i + 8 <= stop) __builtin_memcpy(&eight, v.mask + i, 8);
-      if (eight == 0) {
-        i += 8;
-        continue;
+    while (i < stop) {  // 64 at a time, without a branch an element: whether one is true cannot be foreseen
+      const int64_t count = stop - i < 64 ? stop - i : 64;
+      int32_t places[64];
+      int found = 0;
+      for (int32_t k = 0; k < count; ++k) {
+        places[found] = k;
+        found += v.mask[i + k];
       }
-      const int64_t near = i + 8 < stop ? i + 8 : stop;
-      for (; i < near; ++i) {
-        if (!v.mask[i]) continue;
-        for (int d = 0; d < last; ++d) *out++ = above[d];
-        *out++ = i - first;
+      const int64_t start = i - first;
+      if (last == 0) {
+        for (int k = 0; k < found; ++k) out[k] = start + places[k];
+        out += found;
+      } else {
+        for (int k = 0; k < found; ++k) {
+          for (int d = 0; d < last; ++d) *out++ = above[d];
+          *out++ = start + places[k];
+        }
       }
+      i += count;
     }
   }
 }

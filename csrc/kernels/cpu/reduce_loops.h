@@ -5,6 +5,8 @@
 //   max, min           a value
 //   argmax, argmin     a value and its position
 //   any, all           a truth value
+//   sum_squares        as sum, of the squares
+//   deviations         mean, sum of squared deviations from it, and how many, joined by the formula of Chan, Golub, LeVeque
 #pragma once
 #include <cmath>
 #include <type_traits>
@@ -15,7 +17,7 @@
 
 namespace tg::TG_ISA {
 
-inline constexpr int max_accumulator_bytes = 16;
+inline constexpr int max_accumulator_bytes = 24;
 
 struct Reducer {
   // acc[j] = the value of an empty reduction, for j < n.
@@ -52,12 +54,7 @@ struct Multiply {
   template <class T> static constexpr T identity = T(1);
   template <class V> static V combine(V a, V b) { return a * b; }
   template <class T> static T across(Vec<T> v) {
-    T lanes[Vec<T>::width];
-    v.store(lanes);
-    for (int half = Vec<T>::width / 2; half > 0; half /= 2) {
-      for (int i = 0; i < half; ++i) lanes[i] *= lanes[i + half];
-    }
-    return lanes[0];
+    return Native<T>::reduce(v.v, [](auto x, auto y) { return x * y; });
   }
 };
 
@@ -82,12 +79,21 @@ template <class F, class T> [[gnu::always_inline]] static inline T combined(T a,
   else return F::combine(Integer<T>{a}, Integer<T>{b}).value;
 }
 
+// What is done to an element first.
+struct Itself { template <class V> static V of(V v) { return v; } };
+struct Squared { template <class V> static V of(V v) { return v * v; } };
+
+template <class M, class T> [[gnu::always_inline]] static inline T mapped(T x) {
+  if constexpr (std::is_floating_point_v<T>) return M::of(x);
+  else return M::of(Integer<T>{x}).value;
+}
+
 // --- one contiguous run into one value ----------------------------------------------------------------------------------
 
-template <class F, class T> static T fold(const T* x, int64_t n) {
+template <class F, class T, class M = Itself> static T fold(const T* x, int64_t n) {
   if constexpr (!std::is_floating_point_v<T>) {
     T value = F::template identity<T>;
-    for (int64_t i = 0; i < n; ++i) value = combined<F>(value, x[i]);
+    for (int64_t i = 0; i < n; ++i) value = combined<F>(value, mapped<M>(x[i]));
     return value;
   } else {
     using V = Vec<T>;
@@ -95,8 +101,8 @@ template <class F, class T> static T fold(const T* x, int64_t n) {
     if (n < 4 * V::width) {  // the same tree without its empty branches: a short row is mostly overhead
       V chain = identity;
       int64_t i = 0;
-      for (; i + V::width <= n; i += V::width) chain = F::combine(chain, V::load(x + i));
-      if (i < n) chain = F::combine(chain, V::load(x + i, n - i, F::template identity<T>));
+      for (; i + V::width <= n; i += V::width) chain = F::combine(chain, M::of(V::load(x + i)));
+      if (i < n) chain = F::combine(chain, M::of(V::load(x + i, n - i, F::template identity<T>)));
       return F::across(chain);
     }
     V total[4] = {identity, identity, identity, identity};
@@ -105,9 +111,9 @@ template <class F, class T> static T fold(const T* x, int64_t n) {
       V chain[4] = {identity, identity, identity, identity};
       int64_t i = begin;
       for (; i + 4 * V::width <= end; i += 4 * V::width) {
-        for (int j = 0; j < 4; ++j) chain[j] = F::combine(chain[j], V::load(x + i + j * V::width));
+        for (int j = 0; j < 4; ++j) chain[j] = F::combine(chain[j], M::of(V::load(x + i + j * V::width)));
       }
-      for (; i < end; i += V::width) chain[0] = F::combine(chain[0], V::load(x + i, end - i, F::template identity<T>));
+      for (; i < end; i += V::width) chain[0] = F::combine(chain[0], M::of(V::load(x + i, end - i, F::template identity<T>)));
       for (int j = 0; j < 4; ++j) total[j] = F::combine(total[j], chain[j]);
     }
     return F::across(F::combine(F::combine(total[0], total[1]), F::combine(total[2], total[3])));
@@ -115,7 +121,7 @@ template <class F, class T> static T fold(const T* x, int64_t n) {
 }
 
 // value[j] = the fold of column j, eight rows to a step by a balanced tree. At most 512 rows, 256 columns.
-template <class F, class T> static void fold_columns(T* value, const T* x, int64_t stride, int64_t rows, int64_t cols) {
+template <class F, class T, class M = Itself> static void fold_columns(T* value, const T* x, int64_t stride, int64_t rows, int64_t cols) {
   for (int64_t c = 0; c < cols; ++c) value[c] = F::template identity<T>;
   int64_t r = 0;
   if constexpr (std::is_floating_point_v<T>) {
@@ -124,7 +130,7 @@ template <class F, class T> static void fold_columns(T* value, const T* x, int64
       for (int64_t c = 0; c < cols; c += V::width) {
         const T* p = x + r * stride + c;
         V v[8];
-        for (int k = 0; k < 8; ++k) v[k] = V::load(p + k * stride, cols - c);
+        for (int k = 0; k < 8; ++k) v[k] = M::of(V::load(p + k * stride, cols - c));
         const V sum = F::combine(F::combine(F::combine(v[0], v[1]), F::combine(v[2], v[3])),
                                  F::combine(F::combine(v[4], v[5]), F::combine(v[6], v[7])));
         F::combine(V::load(value + c, cols - c), sum).store(value + c, cols - c);
@@ -133,7 +139,7 @@ template <class F, class T> static void fold_columns(T* value, const T* x, int64
   }
   for (; r < rows; ++r) {
 #pragma omp simd
-    for (int64_t c = 0; c < cols; ++c) value[c] = combined<F>(value[c], x[r * stride + c]);
+    for (int64_t c = 0; c < cols; ++c) value[c] = combined<F>(value[c], mapped<M>(x[r * stride + c]));
   }
 }
 
@@ -157,18 +163,84 @@ template <class T> static int64_t position_of(T value, const T* x, int64_t n) {
 
 // --- the ops --------------------------------------------------------------------------------------------------------------
 
-// sum, prod, max, min: one value per output.
-template <class F, class T> struct Fold {
+// sum, prod, max, min, sum_squares: one value per output.
+template <class F, class T, class M = Itself> struct Fold {
   using Element = T;
   using Acc = std::conditional_t<std::is_floating_point_v<T> && !requires(T a) { F::better(a, a); }, double, T>;
   static constexpr Acc identity = F::template identity<Acc>;
   static void merge(Acc& acc, Acc other) { acc = combined<F>(acc, other); }
   static T answer(Acc acc) { return static_cast<T>(acc); }
-  static void row(Acc& acc, const T* x, int64_t n, int64_t) { merge(acc, fold<F>(x, n)); }
+  static void row(Acc& acc, const T* x, int64_t n, int64_t) { merge(acc, fold<F, T, M>(x, n)); }
   static void columns(Acc* acc, const T* x, int64_t stride, int64_t rows, int64_t cols, int64_t) {
     alignas(64) T value[256];
-    fold_columns<F>(value, x, stride, rows, cols);
+    fold_columns<F, T, M>(value, x, stride, rows, cols);
     for (int64_t c = 0; c < cols; ++c) merge(acc[c], value[c]);
+  }
+};
+
+// deviations: the squares of a block are summed around the block's own mean, so a mean far from zero costs no digits.
+template <class T> struct Deviations {
+  using Element = T;
+  using V = Vec<T>;
+  struct Acc { double mean, squares, count; };
+  static constexpr Acc identity = {0, 0, 0};
+  static void merge(Acc& acc, Acc other) {
+    if (other.count == 0) return;
+    const double apart = other.mean - acc.mean, joined = acc.count + other.count, share = other.count / joined;
+    acc.mean += apart * share;
+    acc.squares += other.squares + apart * apart * (acc.count * share);
+    acc.count = joined;
+  }
+  static T answer(Acc acc) { return static_cast<T>(acc.squares); }
+  static void row(Acc& acc, const T* x, int64_t n, int64_t) {
+    for (int64_t begin = 0; begin < n; begin += 2048) {
+      const int64_t m = begin + 2048 < n ? 2048 : n - begin;
+      const T* const p = x + begin;
+      const double mean = static_cast<double>(fold<Add, T>(p, m)) / static_cast<double>(m);
+      const T centre = static_cast<T>(mean);
+      V sum[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
+      int64_t i = 0;
+      for (; i + 4 * V::width <= m; i += 4 * V::width) {
+        for (int j = 0; j < 4; ++j) {
+          const V d = V::load(p + i + j * V::width) - V(centre);
+          sum[j] = fma(d, d, sum[j]);
+        }
+      }
+      for (; i < m; i += V::width) {
+        const V d = V::load(p + i, m - i, centre) - V(centre);
+        sum[0] = fma(d, d, sum[0]);
+      }
+      const double rounding = mean - static_cast<double>(centre), squares = reduce_add((sum[0] + sum[1]) + (sum[2] + sum[3]));
+      merge(acc, {mean, squares - static_cast<double>(m) * rounding * rounding, static_cast<double>(m)});
+    }
+  }
+  static void columns(Acc* acc, const T* x, int64_t stride, int64_t rows, int64_t cols, int64_t) {
+    constexpr int64_t block = 64;
+    alignas(64) T centre[256], squares[256];
+    for (int64_t r0 = 0; r0 < rows; r0 += block) {
+      const int64_t m = r0 + block < rows ? block : rows - r0;
+      const T* const p = x + r0 * stride;
+      fold_columns<Add, T>(centre, p, stride, m, cols);
+      const T per = T(1) / static_cast<T>(m);
+#pragma omp simd
+      for (int64_t c = 0; c < cols; ++c) centre[c] *= per, squares[c] = 0;
+      fold_deviations(squares, centre, p, stride, m, cols);
+      for (int64_t c = 0; c < cols; ++c)
+        merge(acc[c], {static_cast<double>(centre[c]), static_cast<double>(squares[c]), static_cast<double>(m)});
+    }
+  }
+
+ private:
+  static void fold_deviations(T* squares, const T* centre, const T* x, int64_t stride, int64_t rows, int64_t cols) {
+    for (int64_t c = 0; c < cols; c += V::width) {
+      const V mean = V::load(centre + c, cols - c);
+      V sum[2] = {V(T(0)), V(T(0))};
+      for (int64_t r = 0; r < rows; ++r) {
+        const V d = V::load(x + r * stride + c, cols - c) - mean;
+        sum[r & 1] = fma(d, d, sum[r & 1]);
+      }
+      (sum[0] + sum[1]).store(squares + c, cols - c);
+    }
   }
 };
 
@@ -266,6 +338,9 @@ template <ReduceOp op, class T> static constexpr const Reducer* reducer_of() {
   else if constexpr (op == ReduceOp::min) return &Erased<Fold<Smallest, T>>::table;
   else if constexpr (op == ReduceOp::argmax) return &Erased<Position<Largest, T>>::table;
   else if constexpr (op == ReduceOp::argmin) return &Erased<Position<Smallest, T>>::table;
+  else if constexpr (op == ReduceOp::sum_squares) return &Erased<Fold<Add, T, Squared>>::table;
+  else if constexpr (op == ReduceOp::deviations && std::is_floating_point_v<T>) return &Erased<Deviations<T>>::table;
+  else if constexpr (op == ReduceOp::deviations) return nullptr;
   else if constexpr (op == ReduceOp::any) return &Erased<Seen<true, T>>::table;
   else return &Erased<Seen<false, T>>::table;
 }
@@ -279,7 +354,7 @@ template <ReduceOp op> static const Reducer* reducer_for(DType type) {
     case DType::i32: return reducer_of<op, int32_t>();
     case DType::i8: return reducer_of<op, int8_t>();
     case DType::u8: return reducer_of<op, uint8_t>();
-    case DType::b8: return op == ReduceOp::sum || op == ReduceOp::prod ? nullptr : reducer_of<op, uint8_t>();
+    case DType::b8: return op == ReduceOp::sum || op == ReduceOp::prod || op == ReduceOp::sum_squares ? nullptr : reducer_of<op, uint8_t>();
     default: return nullptr;
   }
 }

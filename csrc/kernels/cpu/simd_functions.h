@@ -132,18 +132,21 @@ template <class F> TG_INLINE Vec<float> through_double(Vec<float> x, const F& f)
   return narrow(f(widen_low(x)), f(widen_high(x)));
 }
 
-// 1 - erf x up to 1/2; from there on e^(-x^2) Q(u) with u = (x - 2) / (x + 2), in double: x^2 is exact there. 1 ulp.
+// e^(-x^2) Q(u) with u = (|x| - 3) / (|x| + 3), 2 minus that for negative x, in double: x^2 is exact there. 1 ulp.
 TG_INLINE Vec<float> erfc(Vec<float> x) {
-  const Vec<float> far = through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
-    const Vec<double> two(2.0), size = min_or_second(Vec<double>(10.2), abs(a));
+  return through_double(x, [](Vec<double> a) TG_INLINE_LAMBDA {
+    const Vec<double> two(2.0), three(3.0), size = min_or_second(Vec<double>(10.2), abs(a)), z = size * size;
     const Vec<double> q =
-        polynomial((size - two) / (size + two), 0.25539567667796775, -0.42718584887545608, 0.24165814745547246,
-                   -0.078978470977482049, 0.0037338338963571176, 0.006995631653329064, -0.00085385734111996536,
-                   -0.00097065552832568676, 6.4218532398736778e-05, 0.00014502179747754833);
-    const Vec<double> tail = exp(-size * size) * q, outer = select(a < Vec<double>(0.0), two - tail, tail);
-    return select(is_nan(a), a, outer);
+        polynomial((size - three) / (size + three), 0.1790011512807481, -0.3262335638295728, 0.2456037958434689,
+                   -0.1501157825472504, 0.07166589224629859, -0.02439420633635326, 0.00426873507016449, 0.0007155382138542602,
+                   -0.0005943935513547322, 2.928373520082995e-05, 5.608976753427276e-05);
+    // e^-z = 2^n e^r to 1e-9: more than a float holds
+    const Vec<double> n = nearest_integer(z * Vec<double>(-Format<double>::log2_e_high));
+    const Vec<double> r = fma(n, Vec<double>(-0.69314718055994530942), -z);
+    const Vec<double> e = polynomial(r, 1.0, 1.0, 0.5, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320);
+    const Vec<double> tail = e * power_of_two(n) * q;
+    return select(a < Vec<double>(0.0), two - tail, tail);
   });
-  return select(abs(x) < Vec<float>(0.5f), Vec<float>(1.0f) - erf(x), far);
 }
 
 // With w = -log(1 - y^2): y P(w - 2.5) up to w = 5, then y Q(sqrt(w) - 3). 3 ulp.

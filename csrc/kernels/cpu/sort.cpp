@@ -12,68 +12,20 @@
 //   topk          reads the row once. Candidates better than the k-th best so far go to a buffer of 2k; when it is full it
 //                 is sorted and cut to k; few best ones are kept in order by insertion. Nearly all elements are passed over
 //                 64 at a time.
-//   searchsorted  binary search without branches
+//   searchsorted  binary search without branches, eight values at a time: one alone would wait for every comparison
 //
 // Cost: sort (2 + 2 passes) reads and writes of the items; topk one read of the row plus about k ln(n / k) candidates.
 // Parallel over rows, each thread with its own part of the workspace. The results do not depend on any of this.
 #include <cstring>
 
 #include "core/parallel.h"
-#include "kernels/arguments/sort.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/sort_keys.h"
 
 namespace tg::TG_ISA {
 
 static constexpr int64_t merge_below = 256;  // from here on the radix sort is faster (measured on Zen 4)
 static constexpr int64_t topk_block = 64;    // elements that are looked at together
 static constexpr int64_t few = 32;           // up to so many best ones are kept in order by insertion
-
-// --- keys ---------------------------------------------------------------------------------------------------------------
-template <int bytes> struct UnsignedOf;
-template <> struct UnsignedOf<1> { using type = uint8_t; };
-template <> struct UnsignedOf<2> { using type = uint16_t; };
-template <> struct UnsignedOf<4> { using type = uint32_t; };
-template <> struct UnsignedOf<8> { using type = uint64_t; };
-template <class T> using Key = typename UnsignedOf<sizeof(T)>::type;
-
-template <class T> constexpr Key<T> sign_of = static_cast<Key<T>>(Key<T>{1} << (8 * sizeof(T) - 1));
-template <class T> constexpr Key<T> infinity_bits = 0;
-template <> constexpr uint32_t infinity_bits<float> = 0x7f800000u;
-template <> constexpr uint64_t infinity_bits<double> = 0x7ff0000000000000u;
-template <> constexpr uint16_t infinity_bits<bf16> = 0x7f80;
-template <> constexpr uint16_t infinity_bits<f16> = 0x7c00;
-
-template <class T> TG_INLINE Key<T> key_of(T x) {
-  using U = Key<T>;
-  U u = __builtin_bit_cast(U, x);
-  if constexpr (is_floating(dtype_of<T>)) {
-    const U magnitude = static_cast<U>(u & ~sign_of<T>);
-    const U ordered = static_cast<U>(u == magnitude ? u | sign_of<T> : ~u);
-    return magnitude > infinity_bits<T> ? static_cast<U>(~U{0}) : magnitude == 0 ? sign_of<T> : ordered;
-  } else if constexpr (dtype_of<T> == DType::b8 || dtype_of<T> == DType::u8) {
-    return u;
-  } else {
-    return static_cast<U>(u ^ sign_of<T>);
-  }
-}
-template <class T> TG_INLINE Key<T> key_of(T x, bool inverted) {
-  return static_cast<Key<T>>(key_of(x) ^ (inverted ? static_cast<Key<T>>(~Key<T>{0}) : Key<T>{0}));
-}
-
-// --- items --------------------------------------------------------------------------------------------------------------
-struct WideItem { uint64_t key, column; };
-TG_INLINE bool before(uint64_t a, uint64_t b) { return a < b; }
-TG_INLINE bool before(const WideItem& a, const WideItem& b) { return a.key < b.key || (a.key == b.key && a.column < b.column); }
-TG_INLINE int64_t column_of(uint64_t item) { return static_cast<int64_t>(item & 0xffffffffu); }
-TG_INLINE int64_t column_of(const WideItem& item) { return static_cast<int64_t>(item.column); }
-template <int byte, class T> TG_INLINE int digit(uint64_t item) { return static_cast<int>(item >> (32 + 8 * byte) & 0xff); }
-template <int byte, class T> TG_INLINE int digit(const WideItem& item) { return static_cast<int>(item.key >> 8 * byte & 0xff); }
-
-// Narrow items hold a column of 32 bits; a longer row takes wide ones.
-template <class Item, class T> TG_INLINE Item item_of(T x, int64_t column, bool inverted) {
-  if constexpr (sizeof(Item) == 8) return static_cast<uint64_t>(key_of(x, inverted)) << 32 | static_cast<uint64_t>(column);
-  else return WideItem{key_of(x, inverted), static_cast<uint64_t>(column)};
-}
 
 // Sorts n items, with `other` as large; gives the one of the two that holds the result.
 template <class Item> static Item* merge_sort(Item* items, Item* other, int64_t n) {
@@ -162,6 +114,28 @@ static void sort_row(const T* x, int64_t cols, bool descending, T* values, int64
   write_best(sort_items<T>(scratch, scratch + cols, cols), x, cols, values, where);
 }
 
+// Bit i tells whether element i of `count` <= 64 comes before an element `bar` that stands earlier in the row (equal ones lose).
+template <class T> TG_INLINE uint64_t better_than(const T* x, int64_t count, T bar, bool largest) {
+  if constexpr (dtype_of<T> == DType::f32 || dtype_of<T> == DType::f64) {
+    using V = Vec<T>;
+    const V b(bar);
+    const bool bar_is_nan = bar != bar;
+    if (largest && bar_is_nan) return 0;
+    uint64_t found = 0;
+    for (int64_t i = 0; i < count; i += V::width) {
+      const V v = V::load(x + i, count - i, bar);  // past the end: equal
+      const Mask<T> better = largest ? !(v <= b) : bar_is_nan ? v == v : v < b;
+      found |= static_cast<uint64_t>(bits(better)) << i;
+    }
+    return found;
+  } else {
+    const Key<T> high = key_of(bar, largest);
+    uint64_t found = 0;
+    for (int64_t i = 0; i < count; ++i) found |= static_cast<uint64_t>(key_of(x[i], largest) < high) << i;
+    return found;
+  }
+}
+
 // The k best of a row for small k: they are kept in order, and what may be better is put into its place at once, so that the
 // bar is always as high as it can be.
 template <class T, class Item> static void topk_few(const TopK& v, const T* x, T* values, int64_t* where, Item* best) {
@@ -172,21 +146,13 @@ template <class T, class Item> static void topk_few(const TopK& v, const T* x, T
     best[j] = item;
   };
   for (int64_t i = 0; i < k; ++i) insert(item_of<Item>(x[i], i, v.largest), i);
-  auto bar = [&] { return key_of(x[column_of(best[k - 1])], v.largest); };
-  alignas(64) uint8_t better[topk_block];
   for (int64_t start = k; start < cols; start += topk_block) {
     const int64_t count = cols - start < topk_block ? cols - start : topk_block;
-    const Key<T> high = bar();
-    if (count < topk_block) memset(better, 0, sizeof better);
-    for (int64_t i = 0; i < count; ++i)
-      better[i] = key_of(x[start + i], v.largest) < high;  // an equal key comes later: it loses
-    for (int64_t word = 0; word < topk_block; word += 8) {
-      uint64_t found;
-      memcpy(&found, better + word, 8);
-      for (; found; found &= found - 1) {
-        const int64_t i = start + word + (__builtin_ctzll(found) >> 3);
-        if (key_of(x[i], v.largest) < bar()) insert(item_of<Item>(x[i], i, v.largest), k);
-      }
+    uint64_t found = better_than(x + start, count, x[column_of(best[k - 1])], v.largest);
+    for (; found; found &= found - 1) {
+      const int64_t i = start + __builtin_ctzll(found);
+      const Item item = item_of<Item>(x[i], i, v.largest);
+      if (before(item, best[k - 1])) insert(item, k);  // the bar may have risen
     }
   }
   write_best(best, x, k, values, where);
@@ -199,42 +165,28 @@ template <class T, class Item> static void topk_row(const TopK& v, const T* x, T
   const int64_t cols = v.in.cols, capacity = topk_capacity(v.k);
   Item* items = scratch;  // the best so far in order of column within equal keys, then new candidates
   int64_t held = 0;
-  Key<T> bar = 0;  // the key of the k-th best, once there were k
+  T bar{};  // the k-th best, once there were k
   bool full = false;
   for (int64_t start = 0; start < cols; start += topk_block) {
-    const int64_t end = start + topk_block < cols ? start + topk_block : cols;
+    const int64_t count = cols - start < topk_block ? cols - start : topk_block;
     if (full) {
-      int found = 0;
-      for (int64_t i = start; i < end; ++i) found |= key_of(x[i], v.largest) < bar;
-      if (!found) continue;
-    }
-    for (int64_t i = start; i < end; ++i) {  // an equal key comes later in the row, so it loses
-      if (!full || key_of(x[i], v.largest) < bar) items[held++] = item_of<Item>(x[i], i, v.largest);
+      for (uint64_t found = better_than(x + start, count, bar, v.largest); found; found &= found - 1) {
+        const int64_t i = start + __builtin_ctzll(found);
+        items[held++] = item_of<Item>(x[i], i, v.largest);
+      }
+    } else {
+      for (int64_t i = start; i < start + count; ++i) items[held++] = item_of<Item>(x[i], i, v.largest);
     }
     if (held >= capacity - topk_block && held >= v.k) {
-      Item* sorted = sort_items<T>(items, items == scratch ? scratch + capacity : scratch, held);
-      items = sorted;
+      items = sort_items<T>(items, items == scratch ? scratch + capacity : scratch, held);
       held = v.k;
       full = true;
-      if constexpr (sizeof(Item) == 8) bar = static_cast<Key<T>>(items[held - 1] >> 32);
-      else bar = static_cast<Key<T>>(items[held - 1].key);
+      bar = x[column_of(items[held - 1])];
     }
   }
   Item* sorted = sort_items<T>(items, items == scratch ? scratch + capacity : scratch, held);
   write_best(sorted, x, v.k, values, where);
 }
-
-// Rows [0, rows) in one part a thread, each with its own scratch.
-template <class Body> static void over_rows(const Launch& launch, int64_t rows, int64_t row_bytes, const Body& body) {
-  const int64_t parts = launch.threads < rows ? launch.threads : rows;
-  parallel_for(launch, parts, 1, [&](int64_t part, int64_t) {
-    char* scratch = static_cast<char*>(launch.workspace) + part * row_bytes;
-    for (int64_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) body(r, scratch);
-  });
-}
-
-static bool is_wide(DType dtype, int64_t cols) { return size_of(dtype) == 8 || cols > 0xffffffff; }
-static int64_t item_bytes(DType dtype, int64_t cols) { return is_wide(dtype, cols) ? 16 : 8; }
 
 static int64_t sort_row_bytes(const Sort& v) { return 2 * v.in.cols * item_bytes(v.in.dtype, v.in.cols); }
 size_t sort_workspace(const Sort& v, int threads) {
@@ -276,31 +228,39 @@ Status topk(const Launch& launch, const TopK& v) {
   return {};
 }
 
-// How many of a sorted row are below `key` (or equal to it, too).
-template <class T> TG_INLINE int64_t place_in(const T* row, int64_t cols, Key<T> key, bool right) {
-  auto below = [&](int64_t i) TG_INLINE_LAMBDA {
-    const Key<T> here = key_of(row[i]);
-    return here < key || (right && here == key);
-  };
-  if (cols == 0) return 0;
-  int64_t base = 0;
-  for (int64_t left = cols; left > 1;) {  // the answer is in [base, base + left]
+// out[l] = how many of a sorted row are below key l (or equal to it, too), for a few keys side by side.
+static constexpr int searches = 8;
+template <class T> TG_INLINE void places_in(const T* row, int64_t cols, const Key<T>* keys, bool right, int64_t* out) {
+  int64_t base[searches] = {};
+  for (int64_t left = cols; left > 1;) {  // the answers are in [base, base + left]
     const int64_t half = left / 2;
-    base = below(base + half - 1) ? base + half : base;
+#pragma GCC unroll 8
+    for (int l = 0; l < searches; ++l) {
+      const Key<T> here = key_of(row[base[l] + half - 1]);
+      const bool below = right ? here <= keys[l] : here < keys[l];
+      base[l] += below ? half : 0;
+    }
     left -= half;
   }
-  return base + below(base);
+  for (int l = 0; l < searches; ++l) {
+    const Key<T> here = cols ? key_of(row[base[l]]) : Key<T>{0};
+    out[l] = base[l] + (cols && (right ? here <= keys[l] : here < keys[l]));
+  }
 }
 
 Status searchsorted(const Launch& launch, const SearchSorted& v) {
-  const int64_t total = v.values.rows * v.values.cols;
+  const int64_t cols = v.values.cols, groups = (cols + searches - 1) / searches;  // of one row
   visit(v.values.dtype, [&]<class T>() {
-    parallel_for(launch, total, 2048, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t r = i / v.values.cols, c = i % v.values.cols;
+    parallel_for(launch, v.values.rows * groups, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t g = begin; g < end; ++g) {
+        const int64_t r = g / groups, c = g % groups * searches, count = cols - c < searches ? cols - c : searches;
         const T* row = static_cast<const T*>(v.sorted.data) + (v.sorted.rows == 1 ? 0 : r) * v.sorted.row_stride;
-        const T value = static_cast<const T*>(v.values.data)[r * v.values.row_stride + c];
-        v.out[i] = place_in(row, v.sorted.cols, key_of(value), v.right);
+        const T* values = static_cast<const T*>(v.values.data) + r * v.values.row_stride + c;
+        Key<T> keys[searches];
+        int64_t places[searches];
+        for (int l = 0; l < searches; ++l) keys[l] = key_of(values[l < count ? l : 0]);
+        places_in(row, v.sorted.cols, keys, v.right, places);
+        for (int64_t l = 0; l < count; ++l) v.out[r * cols + c + l] = places[l];
       }
     });
   });

@@ -32,17 +32,23 @@ struct Side {
   int64_t row, col;
 };
 
-// Copies a row. The rows of a tile are short, and a call of memcpy would take longer than they do.
+// Copies a row. The rows of a tile are short, and a call of memcpy would take longer than they do. The last piece overlaps the
+// one before it, so that no length needs single elements.
 [[gnu::always_inline]] static inline void copy_row(char* to, const char* from, int64_t bytes) {
   if (bytes > 256) {
     memcpy(to, from, static_cast<size_t>(bytes));
-    return;
+  } else if (bytes >= 32) {
+    for (int64_t i = 0; i + 32 < bytes; i += 32) __builtin_memcpy(to + i, from + i, 32);
+    __builtin_memcpy(to + bytes - 32, from + bytes - 32, 32);
+  } else if (bytes >= 16) {
+    __builtin_memcpy(to, from, 16);
+    __builtin_memcpy(to + bytes - 16, from + bytes - 16, 16);
+  } else {
+    if (bytes & 8) __builtin_memcpy(to, from, 8), to += 8, from += 8;
+    if (bytes & 4) __builtin_memcpy(to, from, 4), to += 4, from += 4;
+    if (bytes & 2) __builtin_memcpy(to, from, 2), to += 2, from += 2;
+    if (bytes & 1) *to = *from;
   }
-  for (; bytes >= 16; bytes -= 16, to += 16, from += 16) __builtin_memcpy(to, from, 16);
-  if (bytes & 8) __builtin_memcpy(to, from, 8), to += 8, from += 8;
-  if (bytes & 4) __builtin_memcpy(to, from, 4), to += 4, from += 4;
-  if (bytes & 2) __builtin_memcpy(to, from, 2), to += 2, from += 2;
-  if (bytes & 1) *to = *from;
 }
 
 // Moves rows [r0, r1) x columns [c0, c1) one element at a time. Strides are copied: the stores might change the originals,
@@ -97,6 +103,18 @@ template <int bytes> [[gnu::always_inline]] static inline void transpose_block(c
 }
 #endif
 
+// The last few columns of a transposed tile: as many streams side by side.
+template <int bytes, int count> static void move_few_columns(const Side to, const Side from, int64_t rows, int64_t first) {
+  using U = typename BitsOf<bytes>::type;
+  const int64_t row = to.row, col = from.col;
+  U* out = reinterpret_cast<U*>(to.data) + first;
+  const U* in = reinterpret_cast<const U*>(from.data) + first * col;
+  for (int64_t r = 0; r < rows; ++r, out += row, ++in) {
+#pragma GCC unroll 4
+    for (int c = 0; c < count; ++c) out[c] = in[c * col];
+  }
+}
+
 // from.row == 1 and to.col == 1.
 template <int bytes> static void move_transposed(const Side& to, const Side& from, int64_t rows, int64_t cols) {
   constexpr int64_t n = 16 / bytes;
@@ -106,7 +124,13 @@ template <int bytes> static void move_transposed(const Side& to, const Side& fro
       transpose_block<bytes>(to.data + (r * to.row + c) * bytes, to.row, from.data + (r + c * from.col) * bytes, from.col);
     }
   }
+  if (cols == 1) return move_few_columns<bytes, 1>(to, from, rows, 0);
+  if (cols == 2) return move_few_columns<bytes, 2>(to, from, rows, 0);
+  if (cols == 3) return move_few_columns<bytes, 3>(to, from, rows, 0);
   move_block<bytes>(to, from, whole_rows, rows, 0, cols);
+  if (cols - whole_cols == 1) return move_few_columns<bytes, 1>(to, from, whole_rows, whole_cols);
+  if (cols - whole_cols == 2) return move_few_columns<bytes, 2>(to, from, whole_rows, whole_cols);
+  if (cols - whole_cols == 3) return move_few_columns<bytes, 3>(to, from, whole_rows, whole_cols);
   move_block<bytes>(to, from, 0, whole_rows, whole_cols, cols);
 }
 

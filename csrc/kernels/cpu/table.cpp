@@ -53,6 +53,8 @@ static KernelTable make_table() {
     t.sort_workspace = sort_workspace;
     t.topk = topk;
     t.topk_workspace = topk_workspace;
+    t.select = select;
+    t.select_workspace = select_workspace;
     t.searchsorted = searchsorted;
     t.conv2d = conv2d;
     t.conv2d_backward_input = conv2d_backward_input;
@@ -128,21 +130,21 @@ static KernelTable make_table() {
     t.resample = resample;
     t.resample_workspace = resample_workspace;
 
+    t.gather = gather;
+    t.scatter = scatter;
+    t.nonzero_count = nonzero_count;
+    t.nonzero = nonzero;
+    t.pad = pad;
+    t.pad_backward = pad_backward;
+
     t.memory_loop = memory_loop;
   }
 
   // Bound by memory or by integer arithmetic: compiled once.
   if constexpr (level == Level::baseline) {
-    t.gather = gather;
-    t.scatter = scatter;
-    t.nonzero_count = nonzero_count;
-    t.nonzero = nonzero;
     t.index_select = index_select;
     t.index_add = index_add;
     t.index_copy = index_copy;
-
-    t.pad = pad;
-    t.pad_backward = pad_backward;
   }
   return t;
 }

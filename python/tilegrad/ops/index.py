@@ -226,6 +226,9 @@ def _broadcast_shape(shapes, of):
 
 def getitem(x, key):
     """x[key] for keys with tensors, lists, ranges, NumPy arrays or bool masks."""
+    if isinstance(key, _core.TensorBase) and key.dtype.name == "bool" and key.ndim and key.shape == x.shape[: key.ndim]:
+        found = reshape_op(_core.nonzero(reshape_op(key.detach(), (-1,))), (-1,))
+        return index_select_op(reshape_op(x, (key.numel(), *x.shape[key.ndim :])), 0, found)
     basic, per_dim = _plan(x, key)
     seen = index(x, basic)
     order, first, count, flat, shape = _gathered(seen, per_dim)

@@ -7,7 +7,7 @@ from ..autograd.op import op
 from .elementwise import cast, exp, where
 from .index import gather, index_select_op
 from .reduce import logsumexp, sum_op
-from .shape import movedim, reshape_op, unsqueeze
+from .shape import expand_op, movedim, reshape_op, unsqueeze
 from .softmax import log_softmax
 
 # (loss per row, log-sum-exp per row); the second is a hint for the backward pass and has no gradient
@@ -52,6 +52,44 @@ def _(dloss, logits, target, weight, lse, ignore_index, label_smoothing):
         total = float(classes) if weight is None else sum_op(weight, None, False)
         grad = grad * (1.0 - label_smoothing) + (p * total - class_weight) * (label_smoothing / classes)
     return where(unsqueeze(counted, 1), grad, 0.0) * unsqueeze(dloss, 1)
+
+
+def _reduced_forward(logits, target, weight, ignore_index, label_smoothing, mean, kept):
+    """(loss, log-sum-exp per row). Into the list `kept`, if it is one, goes the gradient of the loss for the logits."""
+    loss, lse, gradient = _core.cross_entropy_reduced(
+        logits, target, weight, ignore_index, label_smoothing, mean, kept is not None
+    )
+    if kept is not None:
+        kept.append(gradient)
+    return loss, lse
+
+
+def _reduced_backward(dy, logits, target, weight, ignore_index, label_smoothing, mean, kept, out1):
+    """The gradient that the forward pass left, given away once; a further backward pass, or one that is recorded, makes it
+    from the logits."""
+    if kept and not _core.is_grad_enabled():
+        gradient = kept.pop()
+        if dy.item() != 1.0:
+            _core.mul_(gradient, dy)
+        return gradient
+    if mean:
+        counted = cast(target != ignore_index, logits.dtype)
+        if weight is not None:
+            counted = counted * index_select_op(weight.detach(), 0, where(target != ignore_index, target, 0))
+        dy = dy / cast(counted, out1.dtype).sum()
+    rows = expand_op(reshape_op(dy, (1,)), out1.shape)
+    return cross_entropy_backward(rows, logits, target, weight, out1.detach(), ignore_index, label_smoothing)
+
+
+# (mean or sum of the losses, log-sum-exp per row); the gradient is made by the forward pass, while a row is in the cache
+cross_entropy_reduced = op(_reduced_forward, name="cross_entropy_reduced").backward(logits=_reduced_backward)
+cross_entropy_reduced.set_autocast(-1)
+
+
+@cross_entropy_reduced.composite
+def _(logits, target, weight, ignore_index, label_smoothing, mean, kept):
+    losses, lse = cross_entropy_rows(logits, target, weight, ignore_index, label_smoothing)
+    return reduced(losses, "mean" if mean else "sum", "cross_entropy", _weight_sum(target, weight, ignore_index, losses)), lse
 
 
 # cross entropy of probabilities: (loss per row, log-sum-exp per row)
@@ -137,18 +175,16 @@ def cross_entropy(
             f"cross_entropy: expected int64 class numbers or floating probabilities as target, got {target.dtype}"
         )
     logits, rows = _rows("cross_entropy", input, target)
-    losses, _ = _cross_entropy(logits, rows, weight, ignore_index, label_smoothing)
-    if losses.dtype is not input.dtype and _core.get_autocast() is None:  # 16-bit logits: the sum runs in float32
-        return cast(_finish(losses, target, rows, weight, ignore_index, reduction), input.dtype)
-    return _finish(losses, target, rows, weight, ignore_index, reduction)
-
-
-def _finish(losses, target, rows, weight, ignore_index, reduction):
     if reduction == "none":
-        return reshape_op(losses, target.shape)
-    return reduced(
-        losses, reduction, "cross_entropy", _weight_sum(rows, weight, ignore_index, losses) if reduction == "mean" else None
-    )
+        losses, _ = _cross_entropy(logits, rows, weight, ignore_index, label_smoothing)
+        result = reshape_op(losses, target.shape)
+    elif reduction in ("mean", "sum"):
+        kept = [] if logits.requires_grad and _core.is_grad_enabled() else None
+        result, _ = cross_entropy_reduced(logits, rows, weight, ignore_index, label_smoothing, reduction == "mean", kept)
+    else:
+        raise ValueError(f"cross_entropy: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    # 16-bit logits: the sum runs in float32
+    return cast(result, input.dtype) if result.dtype is not input.dtype and _core.get_autocast() is None else result
 
 
 def _soft_cross_entropy(input, target, weight, reduction, label_smoothing):

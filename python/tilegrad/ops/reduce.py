@@ -11,7 +11,7 @@ from .. import _core
 from ..autograd.op import op
 from ..dtypes import float32
 from .elementwise import abs as abs_
-from .elementwise import cast, copy_, div, exp, sqrt, square, where
+from .elementwise import cast, copy_, div, exp, sqrt, where
 
 
 def _restored(dy, x_shape, dim, keepdim):
@@ -197,6 +197,12 @@ def all(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     return all_op(input, *_arguments(dim, keepdim, axis, keepdims))
 
 
+# the sum of (x - mean)^2, in one pass
+deviations_op = op(_core.deviations).backward(
+    x=lambda dy, x, dim, keepdim: (x - mean_op(x, dim, True)) * (_restored(dy, x.shape, dim, keepdim) * 2.0)
+)
+
+
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
     """Variance over dims, in two passes: sum((input - mean)^2) / (n - correction)."""
     if isinstance(dim, bool):  # var(unbiased)
@@ -204,11 +210,9 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=Non
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if unbiased is not None:
         correction = int(unbiased)
-    deviations = square(input - mean_op(input, dim, True))
     n = _count(input.shape, dim) - correction
-    if n <= 0:
-        return div(sum_op(deviations, dim, keepdim), 0.0)
-    return sum_op(deviations, dim, keepdim) / float(n)
+    squares = deviations_op(input, dim, keepdim)
+    return div(squares, 0.0) if n <= 0 else squares / float(n)
 
 
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=None, keepdims=None):
@@ -264,7 +268,7 @@ def _norm_dx(dy, x, dim, keepdim, out):
     return x * where(size == 0, 0.0, _restored(dy, x.shape, dim, keepdim) / where(size == 0, 1.0, size))
 
 
-norm_op = op(lambda x, dim, keepdim: _core.sqrt(_core.sum(_core.square(x), dim, keepdim)), name="norm").backward(x=_norm_dx)
+norm_op = op(lambda x, dim, keepdim: _core.sqrt(_core.sum_squares(x, dim, keepdim)), name="norm").backward(x=_norm_dx)
 
 
 def norm(input, p=2, dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):

@@ -15,6 +15,11 @@ _sort.backward(x=lambda dy, x_shape, dim, out1: gather_backward(dy, dim, out1, x
 _topk = op(_core.topk)
 _topk.backward(x=lambda dy, x_shape, dim, out1: gather_backward(dy, dim, out1, x_shape))
 
+# the element at a place of the sorted order (kind 0), the median (1), the median of what is not NaN (2), and where it is
+_select_rank = op(_core.select_rank)
+_select_rank.backward(x=lambda dy, x_shape, dim, out1: gather_backward(dy, dim, out1, x_shape))
+_RANKED, _MEDIAN, _NANMEDIAN = range(3)
+
 
 def sort(x, dim=-1, descending=False, stable=False):
     """x sorted along a dim: (values, indices). Equal values keep their order, whether `stable` asks for it or not; NaN comes
@@ -47,16 +52,12 @@ def kthvalue(x, k, dim=-1, keepdim=False):
     size = x.shape[_dim("kthvalue", dim, x)] if x.ndim else 1
     if not 1 <= k <= size:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}: k {k}, size {size}")
-    values, indices = sort(x, dim)
-    return _picked(values, indices, k - 1, dim, keepdim)
+    return _selected(x, dim, k - 1, _RANKED, keepdim)
 
 
-def _picked(values, indices, i, dim, keepdim):
-    """The slices at position i (an int, or a tensor with size 1 along the dim) of sorted values."""
-    if not values.ndim:
-        return ValuesIndices(values, indices)
-    pick = [narrow(v, dim, i, 1) if isinstance(i, int) else gather(v, dim, i) for v in (values, indices)]
-    return ValuesIndices(*(v if keepdim else v.squeeze(dim) for v in pick))
+def _selected(x, dim, rank, kind, keepdim):
+    values, indices = _select_rank(x, dim, rank, kind)
+    return ValuesIndices(values, indices) if keepdim or not x.ndim else ValuesIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
 def _middle(name, x, dim, keepdim, skip_nan):
@@ -68,15 +69,7 @@ def _middle(name, x, dim, keepdim, skip_nan):
         if flat and x.dtype.is_floating_point:
             return _core.full((), float("nan"), x.dtype)
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
-    values, indices = sort(x, dim)
-    place = (size - 1) // 2
-    if x.dtype.is_floating_point:
-        missing = isnan(x.detach()).sum(dim, keepdim=bool(x.ndim))
-        # NaN comes last: the first one of them is at `present`
-        present = size - missing
-        median_of_present = where(present > 0, (present - 1) // 2, 0)
-        place = median_of_present if skip_nan else where(missing > 0, where(present < size, present, 0), place)
-    result = _picked(values, indices, place, dim, keepdim)
+    result = _selected(x, dim, 0, _NANMEDIAN if skip_nan else _MEDIAN, keepdim)
     return result.values if flat else result
 
 
@@ -155,7 +148,8 @@ def mode(x, dim=-1, keepdim=False):
     begin = cummax(where(starts, place, 0), at).values
     run = place - begin  # how many equal ones came before, so its first maximum ends the first of the longest runs
     del cumsum
-    return _picked(values, indices, run.argmax(at, keepdim=True), at, keepdim)
+    picked = [gather(v, at, run.argmax(at, keepdim=True)) for v in (values, indices)]
+    return ValuesIndices(*(v if keepdim else v.squeeze(at) for v in picked))
 
 
 def cat_first(flags, at):

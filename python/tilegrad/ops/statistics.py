@@ -201,19 +201,13 @@ def bincount(x, weights=None, minlength=0):
     if x.numel() == 0:
         return _core.full((minlength,), 0, int64 if weights is None else weights.dtype)
     x = x.detach() if x.dtype == int64 else cast(x, int64)
+    if weights is None:
+        return _core.bincount(x, minlength)
     if int(x.min()) < 0:
         raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, got {int(x.min())}")
     size = max(int(x.max()) + 1, minlength)
-    if weights is None:
-        return _counted(x, size)
     weights = weights if weights.dtype.is_floating_point else cast(weights, float64)
     return _core.index_add(weights.detach(), 0, x, size)
-
-
-def _counted(x, size):
-    from ..dtypes import int64
-
-    return _core.scatter(_core.full((size,), 0, int64), 0, x, _core.expand(_core.full((1,), 1, int64), x.shape), 1)  # 1 is ADD
 
 
 def _limits(name, x, low, high):

@@ -62,48 +62,56 @@ template <class S, bool columns> static void normalise_block(const ChannelNorm& 
   });
 }
 
-template <class T> static void keep_statistics(const ChannelNorm& a, int64_t c, double mean, double squares) {
-  const double variance = squares / (double(a.batch) * double(a.length));
-  static_cast<T*>(a.mean)[c] = T(mean);
-  static_cast<T*>(a.variance)[c] = T(variance);
-  static_cast<T*>(a.rstd)[c] = T(1 / __builtin_sqrt(variance + a.eps));
+template <class T>
+static void keep_statistics(const ChannelNorm& a, int64_t first, int64_t channels, const double* mean, const double* squares) {
+  const double n = double(a.batch) * double(a.length), eps = a.eps;
+  T *const to_mean = static_cast<T*>(a.mean) + first, *const to_variance = static_cast<T*>(a.variance) + first;
+  T* const to_rstd = static_cast<T*>(a.rstd) + first;
+#pragma omp simd  // different arrays
+  for (int64_t c = 0; c < channels; ++c) {
+    const double variance = squares[c] / n;
+    to_mean[c] = T(mean[c]);
+    to_variance[c] = T(variance);
+    to_rstd[c] = T(1 / __builtin_sqrt(variance + eps));
+  }
 }
 
 template <class S, bool columns> static void batch_norm_of(const Launch& launch, const ChannelNorm& a, const Blocking& k) {
   using T = Compute<S>;
   const S* const x = static_cast<const S*>(a.x);
-  double* const kept = static_cast<double*>(launch.workspace);  // (channels, slabs, 2): mean and squares
+  double* const kept = static_cast<double*>(launch.workspace);  // (slabs, 2, channels): mean and squares
   parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const Block b = k.block(unit);
       double mean[max_columns], squares[max_columns];
       mean[0] = squares[0] = 0;  // a block is never empty, but the compiler cannot know
       statistics_of_block<S, columns>(x, k, b, mean, squares);
-      for (int64_t c = 0; c < b.channels; ++c) {
-        if (k.slabs == 1) {
-          keep_statistics<T>(a, b.first + c, mean[c], squares[c]);
-        } else {
-          double* const out = kept + 2 * ((b.first + c) * k.slabs + unit % k.slabs);
-          out[0] = mean[c], out[1] = squares[c];
-        }
+      if (k.slabs == 1) {
+        keep_statistics<T>(a, b.first, b.channels, mean, squares);
+        normalise_block<S, columns>(a, k, b);
+      } else {
+        double* const out = kept + 2 * k.channels * (unit % k.slabs) + b.first;
+        for (int64_t c = 0; c < b.channels; ++c) out[c] = mean[c], out[k.channels + c] = squares[c];
       }
-      if (k.slabs == 1) normalise_block<S, columns>(a, k, b);
     }
   });
   if (k.slabs == 1) return;
-  for (int64_t c = 0; c < k.channels; ++c) {
-    double mean = 0, squares = 0, n = 0;
-    for (int64_t s = 0; s < k.slabs; ++s) {
-      const double* const slab = kept + 2 * (c * k.slabs + s);
-      const int64_t left = k.batch - s * k.slab_samples;
-      const double m = double(left < k.slab_samples ? left : k.slab_samples) * double(k.length);
-      const double apart = slab[0] - mean, joined = n + m;
-      mean += apart * (m / joined);
-      squares += slab[1] + apart * apart * (n * m / joined);
-      n = joined;
+  double *const mean = kept, *const squares = kept + k.channels;  // the first slab's, and the others joined to it
+  double n = double(k.slab_samples) * double(k.length);
+  for (int64_t s = 1; s < k.slabs; ++s) {
+    const double *const slab_mean = kept + 2 * k.channels * s, *const slab_squares = slab_mean + k.channels;
+    const int64_t left = k.batch - s * k.slab_samples;
+    const double m = double(left < k.slab_samples ? left : k.slab_samples) * double(k.length), joined = n + m;
+    const double share = m / joined, weight = n * m / joined;
+#pragma omp simd  // the slabs' statistics lie apart
+    for (int64_t c = 0; c < k.channels; ++c) {
+      const double apart = slab_mean[c] - mean[c];
+      mean[c] += apart * share;
+      squares[c] += slab_squares[c] + apart * apart * weight;
     }
-    keep_statistics<T>(a, c, mean, squares);
+    n = joined;
   }
+  keep_statistics<T>(a, 0, k.channels, mean, squares);
   parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) normalise_block<S, columns>(a, k, k.block(unit));
   });
@@ -131,16 +139,16 @@ static void gradient_of_block(const ChannelNormBackward& a, const Blocking& k, c
   using T = Compute<S>;
   const S *const x = static_cast<const S*>(a.x), *const dy = static_cast<const S*>(a.dy);
   S* const dx = static_cast<S*>(a.dx);
-  const double n = double(a.batch) * double(a.length);
+  const double per_n = 1 / (double(a.batch) * double(a.length));
   // dx = scale dy + slope (x - mean) + shift
   auto scale_of = [&](int64_t c) { return double(static_cast<const T*>(a.rstd)[c]) * double(number_at<T>(a.weight, c, 1)); };
   const PerChannel<T, columns> mean(b, k.length, [&](int64_t c) { return static_cast<const T*>(a.mean)[c]; });
   const PerChannel<T, columns> scale(b, k.length, [&](int64_t c) { return T(scale_of(c)); });
   const PerChannel<T, columns> slope(b, k.length, [&](int64_t c) {
-    return T(-scale_of(c) * double(static_cast<const T*>(a.rstd)[c]) * double(static_cast<const T*>(a.dweight)[c]) / n);
+    return T(-scale_of(c) * double(static_cast<const T*>(a.rstd)[c]) * double(static_cast<const T*>(a.dweight)[c]) * per_n);
   });
   const PerChannel<T, columns> shift(
-      b, k.length, [&](int64_t c) { return T(-scale_of(c) * double(static_cast<const T*>(a.dbias)[c]) / n); });
+      b, k.length, [&](int64_t c) { return T(-scale_of(c) * double(static_cast<const T*>(a.dbias)[c]) * per_n); });
   for_each_in_block<T>(k, b, [&](int64_t offset, int64_t j, int64_t count) TG_INLINE_LAMBDA {
     const Vec<T> centred = Vec<T>::load(x + offset, count) - mean(j, count);
     fma(scale(j, count), Vec<T>::load(dy + offset, count), fma(slope(j, count), centred, shift(j, count)))
@@ -148,37 +156,41 @@ static void gradient_of_block(const ChannelNormBackward& a, const Blocking& k, c
   });
 }
 
-template <class T> static void keep_gradients(const ChannelNormBackward& a, int64_t c, double sum, double dot) {
-  static_cast<T*>(a.dbias)[c] = T(sum);
-  static_cast<T*>(a.dweight)[c] = T(dot * double(static_cast<const T*>(a.rstd)[c]));
+template <class T>
+static void keep_gradients(const ChannelNormBackward& a, int64_t first, int64_t channels, const double* sum, const double* dot) {
+  const T* const rstd = static_cast<const T*>(a.rstd) + first;
+  T *const dbias = static_cast<T*>(a.dbias) + first, *const dweight = static_cast<T*>(a.dweight) + first;
+#pragma omp simd  // different arrays
+  for (int64_t c = 0; c < channels; ++c) {
+    dbias[c] = T(sum[c]);
+    dweight[c] = T(dot[c] * double(rstd[c]));
+  }
 }
 
 template <class S, bool columns>
 static void batch_norm_backward_of(const Launch& launch, const ChannelNormBackward& a, const Blocking& k) {
   using T = Compute<S>;
-  double* const kept = static_cast<double*>(launch.workspace);  // (channels, slabs, 2)
+  double* const kept = static_cast<double*>(launch.workspace);  // (slabs, 2, channels)
   parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const Block b = k.block(unit);
       double sums[2][max_columns];
       gradient_sums<S, columns>(a, k, b, sums);
-      for (int64_t c = 0; c < b.channels; ++c) {
-        if (k.slabs == 1) {
-          keep_gradients<T>(a, b.first + c, sums[0][c], sums[1][c]);
-        } else {
-          double* const out = kept + 2 * ((b.first + c) * k.slabs + unit % k.slabs);
-          out[0] = sums[0][c], out[1] = sums[1][c];
-        }
+      if (k.slabs == 1) {
+        keep_gradients<T>(a, b.first, b.channels, sums[0], sums[1]);
+        gradient_of_block<S, columns>(a, k, b);
+      } else {
+        double* const out = kept + 2 * k.channels * (unit % k.slabs) + b.first;
+        for (int64_t c = 0; c < b.channels; ++c) out[c] = sums[0][c], out[k.channels + c] = sums[1][c];
       }
-      if (k.slabs == 1) gradient_of_block<S, columns>(a, k, b);
     }
   });
   if (k.slabs == 1) return;
-  for (int64_t c = 0; c < k.channels; ++c) {
-    double sum = 0, dot = 0;
-    for (int64_t s = 0; s < k.slabs; ++s) sum += kept[2 * (c * k.slabs + s)], dot += kept[2 * (c * k.slabs + s) + 1];
-    keep_gradients<T>(a, c, sum, dot);
+  for (int64_t s = 1; s < k.slabs; ++s) {
+    const double* const slab = kept + 2 * k.channels * s;
+    for (int64_t c = 0; c < 2 * k.channels; ++c) kept[c] += slab[c];
   }
+  keep_gradients<T>(a, 0, k.channels, kept, kept + k.channels);
   parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) gradient_of_block<S, columns>(a, k, k.block(unit));
   });

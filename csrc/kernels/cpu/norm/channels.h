@@ -76,28 +76,53 @@ template <class T> struct PerChannel<T, false> {
   TG_INLINE T beyond() const { return scalar; }
 };
 
+// totals[channel] += the columns j, j + 1, ... of a block, `length` of which make a channel.
+template <class T> TG_INLINE void add_to_channels(double* totals, const T* columns, int64_t j, int64_t count, int64_t length) {
+  if (length == 1) {
+    for (int64_t q = 0; q < count; ++q) totals[j + q] += double(columns[q]);
+    return;
+  }
+  int64_t channel = j / length, place = j % length;
+  for (int64_t q = 0; q < count; ++q) {
+    totals[channel] += double(columns[q]);
+    if (++place == length) place = 0, ++channel;
+  }
+}
+
 // Adds up `kinds` terms over every channel of a block: term(offset, column, count, out) gives them for one register, 0 in dead
 // lanes. totals[kind][channel of the block]. Within a plane, or within 64 samples of a column, in T; from there on in double.
 template <class T, bool columns, int kinds, class Term>
 TG_INLINE void sum_block(const Blocking& k, const Block& b, double (&totals)[kinds][max_columns], const Term& term) {
   for (int i = 0; i < kinds; ++i) __builtin_memset(totals[i], 0, size_t(b.channels) * sizeof(double));
   if constexpr (columns) {
-    constexpr int64_t width = Vec<T>::width, samples = 64;
+    constexpr int64_t width = Vec<T>::width, samples = 64, together = 4;  // registers side by side, so that no sum waits
     const int64_t cols = b.channels * k.length;
-    for (int64_t j = 0; j < cols; j += width) {
-      const int64_t count = cols - j < width ? cols - j : width;
+    for (int64_t j = 0; j < cols; j += together * width) {
+      const int64_t left = cols - j;
       for (int64_t n0 = b.begin; n0 < b.end; n0 += samples) {
-        Vec<T> sum[kinds];
-        for (int i = 0; i < kinds; ++i) sum[i] = Vec<T>(T(0));
-        for (int64_t n = n0; n < b.end && n < n0 + samples; ++n) {
+        const int64_t last = n0 + samples < b.end ? n0 + samples : b.end;
+        Vec<T> sum[kinds][together];
+        for (int i = 0; i < kinds; ++i)
+          for (int r = 0; r < together; ++r) sum[i][r] = Vec<T>(T(0));
+        const auto add = [&](int64_t n, int64_t r, int64_t count) TG_INLINE_LAMBDA {
           Vec<T> v[kinds];
-          term(k.offset(b, n) + j, j, count, v);
-          for (int i = 0; i < kinds; ++i) sum[i] += v[i];
+          term(k.offset(b, n) + j + r * width, j + r * width, count, v);
+          for (int i = 0; i < kinds; ++i) sum[i][r] += v[i];
+        };
+        if (left >= together * width) {
+          for (int64_t n = n0; n < last; ++n) add(n, 0, width), add(n, 1, width), add(n, 2, width), add(n, 3, width);
+        } else {
+          for (int64_t n = n0; n < last; ++n) {
+            add(n, 0, left);
+            if (left > width) add(n, 1, left - width);
+            if (left > 2 * width) add(n, 2, left - 2 * width);
+            if (left > 3 * width) add(n, 3, left - 3 * width);
+          }
         }
         for (int i = 0; i < kinds; ++i) {
-          T lanes[width];
-          sum[i].store(lanes);
-          for (int64_t q = 0; q < count; ++q) totals[i][(j + q) / k.length] += double(lanes[q]);
+          T lanes[together * width];
+          for (int r = 0; r < together; ++r) sum[i][r].store(lanes + r * width);
+          add_to_channels(totals[i], lanes, j, left < together * width ? left : together * width, k.length);
         }
       }
     }

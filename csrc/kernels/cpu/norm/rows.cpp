@@ -21,7 +21,7 @@
 //
 // Numerics: float32 (double for double) throughout; the variance is the exact two-pass one. Sums over a row run in four
 // registers joined by a fixed tree; sums over rows run in row order within a chunk, then in chunk order.
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/streamed_rows.h"
 #include "core/parallel.h"
 #include "kernels/arguments/norm.h"
 
@@ -35,7 +35,7 @@ template <class T> TG_INLINE Vec<T> factor(const T* weight, int64_t i, int64_t n
 }
 
 // --- forward ----------------------------------------------------------------------------------------------------------
-template <class S, bool centred> static void norm_row(const RowNorm& a, int64_t r) {
+template <class S, bool centred, bool streamed> static void norm_row(const RowNorm& a, int64_t r) {
   using T = Compute<S>;
   const S* const x = row<const S>(a.x, r);
   S* const y = static_cast<S*>(a.y) + r * a.x.cols;
@@ -58,14 +58,14 @@ template <class S, bool centred> static void norm_row(const RowNorm& a, int64_t 
     Vec<T> v = (Vec<T>::load(x + i, count) - centre) * scale;
     if (weight) v *= Vec<T>::load(weight + i, count);
     if (bias) v += Vec<T>::load(bias + i, count);
-    v.store(y + i, count);
+    put<streamed>(v, y + i, count);
   });
 }
 
 template <bool centred> static Status norm_rows(const Launch& launch, const RowNorm& a) {
   return visit_floating(a.x.dtype, [&]<class S>() {
-    parallel_for(launch, a.x.rows, rows_per_piece(a.x.cols), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) norm_row<S, centred>(a, r);
+    for_row_pieces<S>(launch, Rows{a.y, a.x.dtype, a.x.rows, a.x.cols, a.x.cols}, [&]<bool streamed>(int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) norm_row<S, centred, streamed>(a, r);
     });
     return Status{};
   });
@@ -79,7 +79,7 @@ static int64_t chunk_rows(int64_t cols) {  // 256, fewer where rows are long, so
 static int64_t chunks_of(const Rows& x) { return (x.rows + chunk_rows(x.cols) - 1) / chunk_rows(x.cols); }
 
 // `count` rows from r on: their dx, and their part of dweight and dbias added to the sums.
-template <class S, bool centred, int count>
+template <class S, bool centred, bool streamed, int count>
 static void norm_rows_backward(const RowNormBackward& a, int64_t r, Compute<S>* dweight, Compute<S>* dbias) {
   using T = Compute<S>;
   const int64_t n = a.x.cols;
@@ -96,7 +96,7 @@ static void norm_rows_backward(const RowNormBackward& a, int64_t r, Compute<S>* 
     rstd[k] = Vec<T>(static_cast<const T*>(a.rstd)[r + k]);
     Vec<T> sum[2] = {Vec<T>(T(0)), Vec<T>(T(0))}, dot[2] = {Vec<T>(T(0)), Vec<T>(T(0))};
     for_each_register<T, 2>(n, [&](int64_t i, int64_t lanes, int slot) TG_INLINE_LAMBDA {
-      __builtin_prefetch(dx[k] + i, 1);
+      if constexpr (!streamed) __builtin_prefetch(dx[k] + i, 1);
       const Vec<T> g = Vec<T>::load(dy[k] + i, lanes) * factor(weight, i, lanes);  // 0 past the end
       if constexpr (centred) sum[slot] += g;
       dot[slot] = fma(g, Vec<T>::load(x[k] + i, lanes, centre) - mean[k], dot[slot]);
@@ -115,7 +115,7 @@ static void norm_rows_backward(const RowNormBackward& a, int64_t r, Compute<S>* 
       dw = fma(upstream, xhat, dw);
       if constexpr (centred) db += upstream;
       const Vec<T> g = centred ? upstream * w - of_mean[k] : upstream * w;
-      (rstd[k] * (g - xhat * of_xhat[k])).store(dx[k] + i, lanes);
+      put<streamed>(rstd[k] * (g - xhat * of_xhat[k]), dx[k] + i, lanes);
     }
     dw.store(dweight + i, lanes);
     if constexpr (centred) db.store(dbias + i, lanes);
@@ -126,6 +126,7 @@ template <bool centred> static Status norm_backward(const Launch& launch, const 
   return visit_floating(a.x.dtype, [&]<class S>() {
     using T = Compute<S>;
     const int64_t cols = a.x.cols, chunk = chunk_rows(cols), chunks = chunks_of(a.x);
+    const bool streamed = rows_are_streamed<S>(a.dx, a.x.rows, cols);
     T* const sums = static_cast<T*>(launch.workspace);  // (chunks, 2, cols): dweight and dbias of every chunk
     parallel_for(launch, chunks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
@@ -133,8 +134,12 @@ template <bool centred> static Status norm_backward(const Launch& launch, const 
         __builtin_memset(dweight, 0, size_t(2 * cols) * sizeof(T));
         int64_t r = c * chunk;
         const int64_t last = r + chunk < a.x.rows ? r + chunk : a.x.rows;
-        for (; r + 4 <= last; r += 4) norm_rows_backward<S, centred, 4>(a, r, dweight, dbias);
-        for (; r < last; ++r) norm_rows_backward<S, centred, 1>(a, r, dweight, dbias);
+        if (streamed) {
+          for (; r + 4 <= last; r += 4) norm_rows_backward<S, centred, true, 4>(a, r, dweight, dbias);
+          stream_end();
+        }
+        for (; r + 4 <= last; r += 4) norm_rows_backward<S, centred, false, 4>(a, r, dweight, dbias);
+        for (; r < last; ++r) norm_rows_backward<S, centred, false, 1>(a, r, dweight, dbias);
       }
     });
     parallel_for(launch, cols, 4096, [&](int64_t begin, int64_t end) {

@@ -18,6 +18,8 @@ FAMILIES = (
     "optimizer",
     "attention",
     "elementwise",
+    "reduce",
+    "movement",
     "order",
     "steps",
     "rnn",

@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from .case import Case, tensors
+from .case import Case, Setup, tensors
 
 NUMPY_SOFTMAX = "(lambda e: e / e.sum(1, keepdims=True))(np.exp(x - x.max(1, keepdims=True)))"
 
 
-def softmax(rows: int, columns: int, why: str) -> Case:
-    size = rows * columns
-    return Case(
-        f"softmax-{rows}x{columns}", why, tensors(x=(rows, columns)), "F.softmax(x, dim=1)", NUMPY_SOFTMAX, 0, 8.0 * size
-    )
+def rows(count: int, columns: int, why: str) -> list[Case]:
+    """softmax and log_softmax of rows, and with their gradient."""
+    size, shape = count * columns, (count, columns)
+    cases = []
+    for name, numpy in (("softmax", NUMPY_SOFTMAX), ("log_softmax", None)):
+        label, call = f"{name.replace('_', '-')}-{count}x{columns}", f"F.{name}(x, dim=1)"
+        cases += [
+            Case(label, why, tensors(x=shape), call, numpy, 0, 8.0 * size),
+            Case(f"{label}-backward", why, graph(shape), f"{call}.backward(dy); x.grad = None", None, 0, 20.0 * size),
+        ]
+    return cases
 
 
-def classes(t: Any) -> dict[str, Any]:
-    return {"x": t.randn(8192, 1000), "y": t.randint(0, 1000, (8192,))}
+def graph(shape: tuple[int, ...]) -> Setup:
+    return lambda t: {"x": t.randn(*shape).requires_grad_(), "dy": t.randn(*shape)}
 
 
-def classes_graph(t: Any) -> dict[str, Any]:
-    names = classes(t)
-    names["x"].requires_grad_()
-    return names
+def cross_entropy(count: int, columns: int, why: str) -> list[Case]:
+    """The value; the value and its gradient (the logits are read once, the gradient written once)."""
+
+    def setup(graph: bool) -> Setup:
+        return lambda t: {"x": t.randn(count, columns).requires_grad_(graph), "y": t.randint(0, columns, (count,))}
+
+    label, size = f"cross-entropy-{count}x{columns}", 4.0 * count * columns
+    return [
+        Case(label, why, setup(False), "F.cross_entropy(x, y)", None, 0, size),
+        Case(f"{label}-backward", why, setup(True), "F.cross_entropy(x, y).backward(); x.grad = None", None, 0, 2 * size),
+    ]
 
 
 CASES = [
-    softmax(4096, 1024, "attention-sized rows"),
-    softmax(512, 32000, "rows longer than L1: a vocabulary"),
-    softmax(16384, 128, "many short rows: heads of attention"),
-    softmax(64, 10, "a batch of digits: overhead"),
-    Case(
-        "cross-entropy-8192x1000", "ImageNet classes, value only", classes, "F.cross_entropy(x, y)", None, 0, 4.0 * 8192 * 1000
-    ),
-    Case(
-        "cross-entropy-8192x1000-backward",
-        "value and gradient; the fused kernel reads the logits twice and writes once",
-        classes_graph,
-        "F.cross_entropy(x, y).backward(); x.grad = None",
-        None,
-        0,
-        12.0 * 8192 * 1000,
-    ),
-]
+    *rows(4096, 1024, "attention-sized rows"),
+    *rows(1024, 1024, "in L3"),
+    *rows(512, 32000, "rows longer than L1: a vocabulary"),
+    *rows(16384, 128, "many short rows: heads of attention"),
+    *rows(64, 10, "a batch of digits: overhead"),
+    *rows(1021, 333, "odd rows"),
+    *rows(65536, 17, "rows hardly longer than a register"),
+    Case("softmax-512x1024-dim0", "down the columns", tensors(x=(512, 1024)), "F.softmax(x, dim=0)", None, 0, 8.0 * 512 * 1024),
+    *cross_entropy(8192, 1000, "ImageNet classes"),
+    *cross_entropy(2048, 32000, "a language model's vocabulary"),
+    *cross_entropy(700, 10000, "a small language model"),
+    *cross_entropy(128, 10, "a batch of digits: overhead"),
+    *cross_entropy(509, 1531, "odd rows"),
+]  # fmt: skip

@@ -100,7 +100,7 @@ def _with_running_statistics(
 
 def _update(running: Tensor | None, value: Tensor, momentum: float) -> None:
     if running is not None:
-        running.mul_(1 - momentum).add_((value * momentum).to(running.dtype))
+        running.lerp_(value.to(running.dtype), momentum)
 
 
 def batch_norm(

@@ -183,10 +183,12 @@ SPECS = [
     reduction("argmin", reduce.argmin, argument_samples, NUMBERS, "int64", ()),
     reduction("any", reduce.any, truth_samples, TRUTH, "bool", ()),
     reduction("all", reduce.all, truth_samples, TRUTH, "bool", ()),
-    reduction("var", reduce.var, variance_samples, FLOATS, "same", tolerances={**LONG, "float32": (2e-5, 1e-6)}),
+    reduction(
+        "var", reduce.var, variance_samples, FLOATS, "same", tolerances={**LONG, "float32": (2e-5, 1e-6)}, rows=("deviations",)
+    ),
     reduction("std", reduce.std, variance_samples, FLOATS, "same", tolerances={**LONG, "float32": (2e-5, 1e-6)}),
     reduction("logsumexp", reduce.logsumexp, logsumexp_samples, FLOATS, "same"),
-    reduction("norm", reduce.norm, norm_samples, FLOATS, "same"),
+    reduction("norm", reduce.norm, norm_samples, FLOATS, "same", rows=("sum_squares",)),
     OpSpec(
         "max",
         op("max"),

@@ -175,6 +175,7 @@ SPECS = [
         lambda rng: [sample(spaced(rng, (5, 6))), sample(spaced(rng, (7,))), sample(with_nan(rng), gradient=False)],
         FLOATS,
         differentiable=(0,),
+        rows=("select",),
     ),
     OpSpec(
         "median_dim",
