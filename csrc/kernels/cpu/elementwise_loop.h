@@ -154,7 +154,8 @@ template <int N>
     if (plan.supply[k] == Supply::number) fill_tile(buffer[k], types[k], view.operand[k].scalar, widest);
   }
   // One flat row, an output that does not stay in the cache: scalars of flat arrays, fills.
-  const bool streamed = plan.step == tile_elements && plan.rows == 1 && plan.supply[0] == Supply::direct && goes_past_cache<N>(view, types, plan.cols);
+  const bool streamed = plan.step == tile_elements && plan.rows == 1 && plan.supply[0] == Supply::direct &&
+                        goes_past_cache<N>(view, types, plan.cols);
   bool new_row = true;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t col = stretch * plan.step, n = col + plan.step < plan.cols ? plan.step : plan.cols - col;

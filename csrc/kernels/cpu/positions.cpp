@@ -123,13 +123,12 @@ template <int bytes, class Place> static void gather_part(const Positions& v, in
     const U* x = static_cast<const U*>(v.x) + run.x;
     U* out = static_cast<U*>(v.values) + run.value;  // contiguous
     const int64_t* index = v.index + run.index;
-    const bool fine =
-        in_range<Place>(index, n, size, step, [&](int64_t j0, int64_t j1, const Place* places) TG_INLINE_LAMBDA {
-          if (walk == 0)
-            for (int64_t j = j0; j < j1; ++j) out[j] = x[places[j - j0]];
-          else
-            for (int64_t j = j0; j < j1; ++j) out[j] = x[j * walk + places[j - j0]];
-        });
+    const bool fine = in_range<Place>(index, n, size, step, [&](int64_t j0, int64_t j1, const Place* places) TG_INLINE_LAMBDA {
+      if (walk == 0)
+        for (int64_t j = j0; j < j1; ++j) out[j] = x[places[j - j0]];
+      else
+        for (int64_t j = j0; j < j1; ++j) out[j] = x[j * walk + places[j - j0]];
+    });
     if (!fine) bad.raise();
   });
 }

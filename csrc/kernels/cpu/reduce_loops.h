@@ -80,8 +80,12 @@ template <class F, class T> [[gnu::always_inline]] static inline T combined(T a,
 }
 
 // What is done to an element first.
-struct Itself { template <class V> static V of(V v) { return v; } };
-struct Squared { template <class V> static V of(V v) { return v * v; } };
+struct Itself {
+  template <class V> static V of(V v) { return v; }
+};
+struct Squared {
+  template <class V> static V of(V v) { return v * v; }
+};
 
 template <class M, class T> [[gnu::always_inline]] static inline T mapped(T x) {
   if constexpr (std::is_floating_point_v<T>) return M::of(x);
@@ -121,7 +125,8 @@ template <class F, class T, class M = Itself> static T fold(const T* x, int64_t 
 }
 
 // value[j] = the fold of column j, eight rows to a step by a balanced tree. At most 512 rows, 256 columns.
-template <class F, class T, class M = Itself> static void fold_columns(T* value, const T* x, int64_t stride, int64_t rows, int64_t cols) {
+template <class F, class T, class M = Itself> static void fold_columns(T* value, const T* x, int64_t stride, int64_t rows,
+                                                                       int64_t cols) {
   for (int64_t c = 0; c < cols; ++c) value[c] = F::template identity<T>;
   int64_t r = 0;
   if constexpr (std::is_floating_point_v<T>) {
@@ -354,7 +359,8 @@ template <ReduceOp op> static const Reducer* reducer_for(DType type) {
     case DType::i32: return reducer_of<op, int32_t>();
     case DType::i8: return reducer_of<op, int8_t>();
     case DType::u8: return reducer_of<op, uint8_t>();
-    case DType::b8: return op == ReduceOp::sum || op == ReduceOp::prod || op == ReduceOp::sum_squares ? nullptr : reducer_of<op, uint8_t>();
+    case DType::b8:
+      return op == ReduceOp::sum || op == ReduceOp::prod || op == ReduceOp::sum_squares ? nullptr : reducer_of<op, uint8_t>();
     default: return nullptr;
   }
 }

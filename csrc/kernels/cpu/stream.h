@@ -20,8 +20,7 @@ inline constexpr int64_t streamed_bytes = int64_t{16} << 20;
 [[gnu::always_inline]] static inline void stream_bytes(char* to, const char* from, int64_t bytes) {
   int64_t i = 0;
 #if defined(__AVX512F__)
-  for (; i + 64 <= bytes; i += 64)
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
+  for (; i + 64 <= bytes; i += 64) _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
 #elif defined(__SSE2__)
   for (; i + 64 <= bytes; i += 64) {
     for (int k = 0; k < 64; k += 16)

@@ -210,8 +210,8 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, axis=Non
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if unbiased is not None:
         correction = int(unbiased)
+    squares = deviations_op(input, dim, keepdim)  # first: it checks the dims
     n = _count(input.shape, dim) - correction
-    squares = deviations_op(input, dim, keepdim)
     return div(squares, 0.0) if n <= 0 else squares / float(n)
 
 

@@ -157,7 +157,8 @@ static void gradient_of_block(const ChannelNormBackward& a, const Blocking& k, c
 }
 
 template <class T>
-static void keep_gradients(const ChannelNormBackward& a, int64_t first, int64_t channels, const double* sum, const double* dot) {
+static void keep_gradients(const ChannelNormBackward& a, int64_t first, int64_t channels, const double* sum,
+                           const double* dot) {
   const T* const rstd = static_cast<const T*>(a.rstd) + first;
   T *const dbias = static_cast<T*>(a.dbias) + first, *const dweight = static_cast<T*>(a.dweight) + first;
 #pragma omp simd  // different arrays

@@ -21,9 +21,9 @@
 //
 // Numerics: float32 (double for double) throughout; the variance is the exact two-pass one. Sums over a row run in four
 // registers joined by a fixed tree; sums over rows run in row order within a chunk, then in chunk order.
-#include "kernels/cpu/streamed_rows.h"
 #include "core/parallel.h"
 #include "kernels/arguments/norm.h"
+#include "kernels/cpu/streamed_rows.h"
 
 namespace tg::TG_ISA {
 
@@ -64,9 +64,10 @@ template <class S, bool centred, bool streamed> static void norm_row(const RowNo
 
 template <bool centred> static Status norm_rows(const Launch& launch, const RowNorm& a) {
   return visit_floating(a.x.dtype, [&]<class S>() {
-    for_row_pieces<S>(launch, Rows{a.y, a.x.dtype, a.x.rows, a.x.cols, a.x.cols}, [&]<bool streamed>(int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) norm_row<S, centred, streamed>(a, r);
-    });
+    for_row_pieces<S>(launch, Rows{a.y, a.x.dtype, a.x.rows, a.x.cols, a.x.cols},
+                      [&]<bool streamed>(int64_t begin, int64_t end) {
+                        for (int64_t r = begin; r < end; ++r) norm_row<S, centred, streamed>(a, r);
+                      });
     return Status{};
   });
 }
