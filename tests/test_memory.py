@@ -141,7 +141,7 @@ def test_an_array_after_a_memory_error_still_works():
 # --- a training run ----------------------------------------------------------------------------------------------------
 
 STEPS = """
-    import gc, resource
+    import gc, os, resource
     import tilegrad as tg
     from tilegrad.models import GPTMini
     tg.manual_seed(0)
@@ -167,7 +167,8 @@ STEPS = """
     assert after["cached_bytes"] == before["cached_bytes"], (before, after)
     assert after["peak_bytes"] <= before["peak_bytes"], (before, after)
     assert after["allocations"] - before["allocations"] == after["reused"] - before["reused"], (before, after)
-    assert faults < 200, faults  # of about 300,000 blocks; Python's own objects may take a page now and then
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # the address sanitizer keeps freed Python objects for a while
+        assert faults < 200, faults  # of about 300,000 blocks; Python's own objects may take a page now and then
 """
 
 

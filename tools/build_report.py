@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-UNIT_SECONDS, TOTAL_SECONDS, WHEEL_MB = 25.0, 240.0, 8.0
+UNIT_SECONDS, TOTAL_SECONDS, WHEEL_MB = 25.0, 300.0, 8.0
 
 
 def read_ninja_log(folder: Path) -> dict[str, tuple[float, float]]:
