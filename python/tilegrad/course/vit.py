@@ -46,7 +46,7 @@ class Vit(Recipe):
         width: int = option(64, "size of a token's vector")
         heads: int = option(4, "heads of attention")
         layers: int = option(3, "layers of the encoder")
-        dropout: float = option(0.1, "share of activations dropped")
+        dropout: float = option(0.2, "share of activations dropped")
         shift: int = option(0, "images are moved by up to so many pixels while training")
         split: int = option(1, "seed of the train/test split; the band is stated for 1")
 
