@@ -220,6 +220,7 @@ class RNNBase(Module):
                 raise RuntimeError(f"{self.mode}: input must have 2 dimensions, got {x.ndim}")
         else:
             x, batch_sizes = input, None
+            need_tensor(self.mode, "input", x)
             if x.ndim not in (2, 3):
                 raise ValueError(f"{self.mode}: Expected input to be 2D or 3D, got {x.ndim}D instead")
             batched = x.ndim == 3
