@@ -52,7 +52,8 @@ static void statistics_of_block(const S* x, const Blocking& k, const Block& b, d
   }
 }
 
-template <class S, bool columns, bool streamed> static void normalise_block(const ChannelNorm& a, const Blocking& k, const Block& b) {
+template <class S, bool columns, bool streamed> static void normalise_block(const ChannelNorm& a, const Blocking& k,
+                                                                            const Block& b) {
   using T = Compute<S>;
   const S* const x = static_cast<const S*>(a.x);
   S* const y = static_cast<S*>(a.y);
@@ -195,7 +196,7 @@ static void keep_gradients(const ChannelNormBackward& a, int64_t first, int64_t 
 template <class S, bool columns, bool streamed>
 static void batch_norm_backward_of(const Launch& launch, const ChannelNormBackward& a, const Blocking& k) {
   using T = Compute<S>;
-  const bool given = !a.mean;  // the gradients of channel_affine are wanted
+  const bool given = !a.mean;                                   // the gradients of channel_affine are wanted
   double* const kept = static_cast<double*>(launch.workspace);  // (slabs, 2, channels)
   parallel_for(launch, k.units(), k.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
