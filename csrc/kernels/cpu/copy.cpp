@@ -54,7 +54,8 @@ template <class To, class From> static void convert_loop(void* const* data, int6
   const From* in = static_cast<const From*>(data[1]);
   constexpr bool halves =
       (is_16_bit_float<To> && dtype_of<From> == DType::f32) || (is_16_bit_float<From> && dtype_of<To> == DType::f32);
-  if constexpr (dtype_of<To> == dtype_of<From>) copy_bytes(static_cast<char*>(data[0]), static_cast<const char*>(data[1]), n * int64_t{sizeof(To)});
+  if constexpr (dtype_of<To> == dtype_of<From>)
+    copy_bytes(static_cast<char*>(data[0]), static_cast<const char*>(data[1]), n * int64_t{sizeof(To)});
   else if constexpr (halves) convert_floats(out, in, n);
   else
     for (int64_t i = 0; i < n; ++i) out[i] = converted<To>(in[i]);

@@ -23,7 +23,9 @@ namespace tg::TG_ISA {
 // along all n, and data[k] one register full of it, of float32 for 16-bit floats. Only loops over floats of two and more
 // operands are given that.
 using Loop = void (*)(void* const* data, int64_t n, unsigned repeated);
-template <int N> static bool takes_registers(const DType* types) { return N > 2 && is_floating(types[0]) && is_floating(types[1]); }
+template <int N> static bool takes_registers(const DType* types) {
+  return N > 2 && is_floating(types[0]) && is_floating(types[1]);
+}
 inline constexpr int64_t register_bytes = 64;  // the widest
 
 // A piece of work is at most 8192 elements, 32 KB of float32. An addition of 16384 elements takes 2 us, twice what a parallel

@@ -6,7 +6,7 @@
 
 namespace tg::TG_ISA {
 
-inline constexpr int64_t piece_size = 16384;    // elements: 64 KB of each float32 buffer
+inline constexpr int64_t piece_size = 16384;     // elements: 64 KB of each float32 buffer
 inline constexpr int64_t smallest_share = 8192;  // elements that are worth a thread
 
 [[gnu::always_inline]] static inline int64_t pieces_of(int64_t size, int64_t piece) { return (size + piece - 1) / piece; }
