@@ -12,6 +12,7 @@ from ._methods import install
 from .autograd import engine, hooks
 from .device import CPU, device, require_cpu
 from .ops import creation, elementwise, index, shape
+from .ops.arguments import need_tensors
 from .random import fill_integers, fill_normal, fill_uniform
 
 
@@ -421,6 +422,7 @@ class Tensor(_core.TensorBase):
 
 def isclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """|x - y| <= atol + rtol * |y|, elementwise."""
+    need_tensors("isclose", x=x, y=y)
     wide = [v.detach().to(dtypes.float64) for v in (x, y)]
     a, b = wide
     close = (a == b) | (((a - b).abs() <= b.abs() * rtol + atol) & elementwise.isfinite(a) & elementwise.isfinite(b))

@@ -40,6 +40,7 @@ static constexpr int64_t buffer_elements = 4096;       // 16 KB of float32
 static constexpr int64_t short_row = 16;               // below this adding up lanes costs more than transposing, ...
 static constexpr int64_t short_row_of_positions = 32;  // ... and below this looking for the place of an extreme does
 static constexpr int64_t piece_elements = 16384;       // the least that is worth a thread
+static constexpr int64_t least_elements = 65536;       // fewer are done before a second thread has begun
 static constexpr int64_t max_pieces = 32;              // of one output; their accumulators are on the stack
 
 struct Dim { int64_t size, in, out; };  // strides of the input and of the output
@@ -274,10 +275,11 @@ static void reduce_item_in_parallel(const Launch& launch, const Plan& p, int64_t
   store_results(p, item.out, item.out_stride, acc, item.count);
 }
 
-static Status reduce(const Launch& launch, const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
+static Status reduce(Launch launch, const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
   if (!reducer) return {Status::missing, 0};
   const Plan p = make_plan(view, reducer, type, keeps_order);
   const int64_t items = p.outputs * p.blocks;
+  if (p.outputs * p.width * p.segments * p.segment < least_elements && !p.buffered) launch.threads = 1;
   if (items < 16 && p.pieces > 1 && launch.threads > 1) {
     for (int64_t item = 0; item < items; ++item) reduce_item_in_parallel(launch, p, item);
     return {};
