@@ -21,7 +21,7 @@ namespace tg::TG_ISA {
 
 static constexpr int64_t piece_bytes = 32768;      // work per piece, as in the elementwise kernels
 static constexpr int64_t column_block = 128;       // columns of inner that one piece of index_add owns: a few cache lines
-static constexpr int64_t fetched_bytes = 2048;         // of the rows to come that are asked for while one is copied
+static constexpr int64_t fetched_bytes = 2048;     // of the rows to come that are asked for while one is copied
 static constexpr int64_t copy_block_bytes = 2048;  // of a row that one piece of index_copy owns
 
 static int64_t pieces_of(int64_t row_bytes) {
