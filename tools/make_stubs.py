@@ -40,7 +40,7 @@ Int = int
 NATIVE = {
     "Node": {
         "__lt__": "(self, other: Node, /) -> bool",
-        "apply": "(self, *dy: Tensor | None) -> tuple[Tensor | None, ...]",
+        "apply": "(self, dy: Any, wanted: int = ..., /) -> tuple[Tensor | None, ...]",
         "edges": "tuple[Node | Tensor | None, ...]",
         "free": "(self) -> None",
         "hooks": "dict[Any, Any] | None, writable",

@@ -51,10 +51,9 @@ class _Run:
         if (fresh or have is not None) and not self.create_graph:
             self.owned.add(owner)
 
-    def add_to_part(self, slice_: Node, dy: Tensor) -> bool:
+    def add_to_part(self, slice_: Node, edge: Any, slot: int, dy: Tensor) -> bool:
         """Adds the gradient of a slice to its place in a buffer that the pass owns already. Zeros around every one of n
         slices, added up, would take n times as long. False: there is no such buffer yet."""
-        edge, slot = slice_.edges[0], slice_.slots[0]
         single = type(edge) is not Node or edge.n_outputs == 1
         if (edge if single else (edge, slot)) not in self.owned or self.create_graph:
             return False
@@ -76,7 +75,7 @@ class _Run:
                 if needed is not None and not _leads_on(node, needed):
                     continue
             edges, slots = node.edges, node.slots
-            if slots is not None and node.is_slice and not watched and self.add_to_part(node, dy):
+            if slots is not None and node.is_slice and not watched and self.add_to_part(node, edges[0], slots[0], dy):
                 if not retain_graph:
                     node.free()
                 continue
