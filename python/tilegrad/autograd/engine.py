@@ -10,7 +10,7 @@ them run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush, heappushpop
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
@@ -63,13 +63,8 @@ class _Run:
     def run(self, retain_graph: bool, capture: dict | None) -> None:
         pending, heap, needed, owned, create_graph = self.pending, self.heap, self.needed, self.owned, self.create_graph
         accumulate, watched = _core.add_, anomaly.enabled
-        newest: Node | None = None  # a pending node kept out of the heap: in a chain of steps nothing else is pending
-        while heap or newest is not None:
-            if newest is None:
-                node = heappop(heap)
-            else:
-                node = heappushpop(heap, newest) if heap else newest
-                newest = None
+        while heap:
+            node = heappop(heap)
             dy = pending.pop(node)
             if node.hooks is not None:
                 dy = run_node_hooks(node, dy)
@@ -108,10 +103,7 @@ class _Run:
                     if needed is not None and edge not in needed:  # of a rule that answers for all inputs at once
                         continue
                     if type(edge) is Node:
-                        if newest is None:
-                            newest = edge
-                        else:
-                            heappush(heap, edge)
+                        heappush(heap, edge)
                     pending[edge] = dx
                 elif edge in owned:
                     accumulate(have, dx)
