@@ -53,9 +53,10 @@ def samples(rng):
 
 
 def backward_samples(forward):
-    return lambda rng: [sample(forward(x, dim), uniform(rng, x.shape), dim) for x, dim in rows(rng)] + [
-        sample(forward(x, dim), uniform(rng, x.shape), dim, gradient=False, note="across") for x, dim in across(rng)
-    ]
+    return lambda rng: (
+        [sample(forward(x, dim), uniform(rng, x.shape), dim) for x, dim in rows(rng)]
+        + [sample(forward(x, dim), uniform(rng, x.shape), dim, gradient=False, note="across") for x, dim in across(rng)]
+    )
 
 
 def spec(name):
