@@ -184,7 +184,9 @@ class Pool {
       guard.unlock();
       fail(ErrorKind::memory, "cannot allocate {} bytes ({} bytes are in use by tensors)", bytes, live);
     }
+#ifdef MADV_HUGEPAGE
     if (large(size_class)) madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
     Storage* s = header ? new (memory) Storage : apart;
     s->data = memory + header;
     return s;

@@ -50,10 +50,12 @@ int threads_from_environment() {
 
 ThreadLimits thread_limits() {
   ThreadLimits limits;
+  limits.affinity = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+#ifdef __linux__
   cpu_set_t set;
   CPU_ZERO(&set);
-  limits.affinity =
-      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (sched_getaffinity(0, sizeof set, &set) == 0) limits.affinity = CPU_COUNT(&set);
+#endif
   if (limits.affinity < 1) limits.affinity = 1;
   limits.quota = cgroup_quota();
   return limits;
