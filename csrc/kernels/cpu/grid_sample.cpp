@@ -205,6 +205,7 @@ template <class T> struct PointBlock {
   }
   TG_INLINE void sample_corners(const T* image, int count, T* out, int64_t points) {
     if (plain) {
+#pragma GCC unroll 8
       for (int64_t p = 0; p < points; ++p) out[p] = image[place[0][p]];
       return;
     }

@@ -166,30 +166,37 @@ template <ScatterOp op, class T> TG_INLINE T combined(T a, T b) {
 }
 
 // x[index[j]] += value for a vector: how a histogram is counted. An addition that waits for the one before it on the same
-// element takes several cycles, so neighbours add to different tables; integers do not mind the order.
-static bool count_into_tables(const Positions& v, int64_t value) {
+// element takes several cycles, so neighbours add to different tables; every thread has its own ones, and integers do not mind
+// the order.
+static bool count_into_tables(const Launch& launch, const Positions& v, int64_t value) {
   constexpr int tables = 4;
   constexpr int64_t table_size = 1024;
   if (v.size > table_size) return false;
-  alignas(64) int64_t part[tables][table_size] = {};
-  const int64_t n = v.shape[0], size = v.size;
-  const int64_t* index = v.index;
-  const bool fine = in_range<int32_t>(index, n, size, 1, [&](int64_t j0, int64_t j1, const int32_t* places) TG_INLINE_LAMBDA {
-    const int64_t count = j1 - j0;
-    int64_t j = 0;
-    for (; j + tables <= count; j += tables) {
-#pragma GCC unroll 4
-      for (int k = 0; k < tables; ++k) ++part[k][places[j + k]];
-    }
-    for (; j < count; ++j) ++part[0][places[j]];
-  });
-  if (!fine) return false;  // and the usual way says so
+  const int64_t n = v.shape[0], size = v.size, most = n / (4 * piece_elements);
+  const int64_t parts = most < 1 ? 1 : most < launch.threads ? most : launch.threads;
   auto* x = static_cast<int64_t*>(v.x);
-  for (int64_t i = 0; i < size; ++i) {
-    const int64_t count = (part[0][i] + part[1][i]) + (part[2][i] + part[3][i]);
-    x[i * v.step] = (Integer<int64_t>{x[i * v.step]} + Integer<int64_t>{count} * Integer<int64_t>{value}).value;
-  }
-  return true;
+  Flag bad;  // then x is new, and thrown away
+  parallel_for(launch, parts, 1, [&](int64_t p, int64_t) {
+    alignas(64) int64_t part[tables][table_size] = {};
+    const int64_t begin = n * p / parts, end = n * (p + 1) / parts;
+    const bool inside = in_range<int32_t>(v.index + begin, end - begin, size, 1,
+                                          [&](int64_t j0, int64_t j1, const int32_t* places) TG_INLINE_LAMBDA {
+                                            const int64_t count = j1 - j0;
+                                            int64_t j = 0;
+                                            for (; j + tables <= count; j += tables) {
+#pragma GCC unroll 4
+                                              for (int k = 0; k < tables; ++k) ++part[k][places[j + k]];
+                                            }
+                                            for (; j < count; ++j) ++part[0][places[j]];
+                                          });
+    if (!inside) return bad.raise();
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t count = (part[0][i] + part[1][i]) + (part[2][i] + part[3][i]);
+      if (count)
+        __atomic_fetch_add(x + i * v.step, (Integer<int64_t>{count} * Integer<int64_t>{value}).value, __ATOMIC_RELAXED);
+    }
+  });
+  return !bad.value;  // else the usual way says so
 }
 
 template <ScatterOp op, class T> static void scatter_part(const Positions& v, int split, int64_t begin, int64_t end,
@@ -224,7 +231,7 @@ Status scatter(const Launch& launch, const Positions& v) {
     if (const Status status = check_numbers(launch, v); status.code != Status::ok) return status;
   }
   if (v.dtype == DType::i64 && v.op == ScatterOp::add && v.ndim == 1 && v.walk[0] == 0 && v.value_strides[0] == 0 &&
-      v.shape[0] >= 4 * v.size && count_into_tables(v, *static_cast<const int64_t*>(v.values))) {
+      v.shape[0] >= 4 * v.size && count_into_tables(launch, v, *static_cast<const int64_t*>(v.values))) {
     return {};
   }
   int split = 0;  // the first dim that is not the indexed one; with one dim only, one thread does all

@@ -7,97 +7,27 @@
 //   key up to 32 bits   item = key << 32 | column        (8 bytes, compared as one number)
 //   key of 64 bits      item = {key, column}             (16 bytes)
 //
-//   sort          rows of up to 256 by merging, longer ones by a radix sort, 8 bits a pass from the lowest byte up;
-//                 a byte that is the same everywhere costs no pass (8-bit types take one, small integers few)
+//   sort          rows of up to 256 by merging, longer ones by a radix sort, 8 bits a pass (radix_sort.h); 8-bit types take one
+//                 pass, small integers few. The keys of integers of 64 bits are counted from the least: where their range
+//                 fits 32 bits, they are narrow items
 //   topk          reads the row once. Candidates better than the k-th best so far go to a buffer of 2k; when it is full it
 //                 is sorted and cut to k; few best ones are kept in order by insertion. Nearly all elements are passed over
 //                 64 at a time.
 //   searchsorted  binary search without branches, eight values at a time: one alone would wait for every comparison
 //
 // Cost: sort (2 + 2 passes) reads and writes of the items; topk one read of the row plus about k ln(n / k) candidates.
-// Parallel over rows, each thread with its own part of the workspace. The results do not depend on any of this.
+// Parallel over rows, each thread with its own part of the workspace; threads without a row of their own share long ones. The
+// results do not depend on any of this.
 #include <cstring>
 
 #include "core/parallel.h"
-#include "kernels/cpu/sort_keys.h"
+#include "kernels/cpu/sort_row.h"
 
 namespace tg::TG_ISA {
 
-static constexpr int64_t merge_below = 256;  // from here on the radix sort is faster (measured on Zen 4)
-static constexpr int64_t topk_block = 64;    // elements that are looked at together
-static constexpr int64_t few = 32;           // up to so many best ones are kept in order by insertion
-
-// Sorts n items, with `other` as large; gives the one of the two that holds the result.
-template <class Item> static Item* merge_sort(Item* items, Item* other, int64_t n) {
-  constexpr int64_t run = 8;
-  for (int64_t start = 0; start < n; start += run) {  // short runs by insertion
-    const int64_t end = start + run < n ? start + run : n;
-    for (int64_t i = start + 1; i < end; ++i) {
-      const Item item = items[i];
-      int64_t j = i;
-      for (; j > start && before(item, items[j - 1]); --j) items[j] = items[j - 1];
-      items[j] = item;
-    }
-  }
-  for (int64_t width = run; width < n; width *= 2) {
-    for (int64_t start = 0; start < n; start += 2 * width) {
-      const int64_t middle = start + width < n ? start + width : n;
-      const int64_t end = start + 2 * width < n ? start + 2 * width : n;
-      int64_t i = start, j = middle, to = start;
-      while (i < middle && j < end) {  // the compiler makes these choices without a branch
-        const bool right = before(items[j], items[i]);
-        other[to++] = right ? items[j] : items[i];
-        j += right;
-        i += !right;
-      }
-      memcpy(other + to, items + i, static_cast<size_t>(middle - i) * sizeof(Item));
-      memcpy(other + to + (middle - i), items + j, static_cast<size_t>(end - j) * sizeof(Item));
-    }
-    Item* swapped = items;
-    items = other;
-    other = swapped;
-  }
-  return items;
-}
-
-template <int byte, class T, class Item>
-TG_INLINE void radix_pass(Item*& items, Item*& other, int64_t n, int64_t (&count)[256]) {
-  if (count[digit<byte, T>(items[0])] == n) return;  // the same everywhere
-  int64_t place[256], sum = 0;
-  for (int d = 0; d < 256; ++d) place[d] = sum, sum += count[d];
-  for (int64_t i = 0; i < n; ++i) other[place[digit<byte, T>(items[i])]++] = items[i];
-  Item* swapped = items;
-  items = other;
-  other = swapped;
-}
-
-template <class T, class Item> static Item* radix_sort(Item* items, Item* other, int64_t n) {
-  constexpr int bytes = sizeof(T);
-  int64_t count[bytes][256];
-  memset(count, 0, sizeof count);
-  for (int64_t i = 0; i < n; ++i) {
-    ++count[0][digit<0, T>(items[i])];
-    if constexpr (bytes > 1) ++count[1][digit<1, T>(items[i])];
-    if constexpr (bytes > 2) ++count[2][digit<2, T>(items[i])], ++count[3][digit<3, T>(items[i])];
-    if constexpr (bytes > 4) {
-      ++count[4][digit<4, T>(items[i])], ++count[5][digit<5, T>(items[i])];
-      ++count[6][digit<6, T>(items[i])], ++count[7][digit<7, T>(items[i])];
-    }
-  }
-  radix_pass<0, T>(items, other, n, count[0]);
-  if constexpr (bytes > 1) radix_pass<1, T>(items, other, n, count[1]);
-  if constexpr (bytes > 2) radix_pass<2, T>(items, other, n, count[2]), radix_pass<3, T>(items, other, n, count[3]);
-  if constexpr (bytes > 4) {
-    radix_pass<4, T>(items, other, n, count[4]), radix_pass<5, T>(items, other, n, count[5]);
-    radix_pass<6, T>(items, other, n, count[6]), radix_pass<7, T>(items, other, n, count[7]);
-  }
-  return items;
-}
-
-// Items that came in the order of their columns need no look at the columns; others (topk's) are merged.
-template <class T, class Item> static Item* sort_items(Item* items, Item* other, int64_t n) {
-  return n <= merge_below ? merge_sort(items, other, n) : radix_sort<T>(items, other, n);
-}
+static constexpr int64_t topk_block = 64;          // elements that are looked at together
+static constexpr int64_t shared_elements = 16384;  // of a row, for each thread that works on it
+static constexpr int64_t few = 32;                 // up to so many best ones are kept in order by insertion
 
 // --- one row ------------------------------------------------------------------------------------------------------------
 template <class T, class Item> static void write_best(const Item* items, const T* x, int64_t n, T* values, int64_t* where) {
@@ -106,12 +36,6 @@ template <class T, class Item> static void write_best(const Item* items, const T
     where[i] = column;
     values[i] = x[column];
   }
-}
-
-template <class T, class Item>
-static void sort_row(const T* x, int64_t cols, bool descending, T* values, int64_t* where, Item* scratch) {
-  for (int64_t i = 0; i < cols; ++i) scratch[i] = item_of<Item>(x[i], i, descending);
-  write_best(sort_items<T>(scratch, scratch + cols, cols), x, cols, values, where);
 }
 
 // Bit i tells whether element i of `count` <= 64 comes before an element `bar` that stands earlier in the row (equal ones lose).
@@ -189,23 +113,35 @@ template <class T, class Item> static void topk_row(const TopK& v, const T* x, T
 }
 
 static int64_t sort_row_bytes(const Sort& v) { return 2 * v.in.cols * item_bytes(v.in.dtype, v.in.cols); }
+// Fewer long rows than threads: the threads share each row.
+static int threads_of_a_row(const Sort& v, int threads) {
+  if (v.in.rows >= threads || v.in.cols < 2 * shared_elements) return 1;
+  const int64_t most = v.in.cols / shared_elements;
+  return threads < most ? threads : static_cast<int>(most);
+}
 size_t sort_workspace(const Sort& v, int threads) {
+  const int shared = threads_of_a_row(v, threads);
+  if (shared > 1) return static_cast<size_t>(sort_row_bytes(v)) + static_cast<size_t>(shared) * sizeof(Digits<8>);
   return static_cast<size_t>(sort_row_bytes(v) * (threads < v.in.rows ? threads : v.in.rows));
 }
 
 Status sort(const Launch& launch, const Sort& v) {
   if (v.in.rows == 0 || v.in.cols == 0) return {};
-  over_rows(launch, v.in.rows, sort_row_bytes(v), [&](int64_t r, char* scratch) {
+  const int shared = threads_of_a_row(v, launch.threads);
+  Launch inner = launch;  // of one row
+  if (shared == 1) inner.threads = 1;
+  auto sort_one = [&](int64_t r, char* scratch) {
     visit(v.in.dtype, [&]<class T>() {
-      const T* x = static_cast<const T*>(v.in.data) + r * v.in.row_stride;
-      T* values = static_cast<T*>(v.values) + r * v.in.cols;
-      int64_t* where = v.where + r * v.in.cols;
-      if (is_wide(v.in.dtype, v.in.cols))
-        sort_row<T>(x, v.in.cols, v.descending, values, where, reinterpret_cast<WideItem*>(scratch));
-      else if constexpr (sizeof(T) < 8)
-        sort_row<T>(x, v.in.cols, v.descending, values, where, reinterpret_cast<uint64_t*>(scratch));
+      const SortRow row{v.in.cols, v.descending, v.where + r * v.in.cols, scratch, shared};
+      sort_row<T>(inner, row, static_cast<const T*>(v.in.data) + r * v.in.row_stride,
+                  static_cast<T*>(v.values) + r * v.in.cols);
     });
-  });
+  };
+  if (shared == 1) {
+    over_rows(launch, v.in.rows, sort_row_bytes(v), sort_one);
+  } else {
+    for (int64_t r = 0; r < v.in.rows; ++r) sort_one(r, static_cast<char*>(launch.workspace));
+  }
   return {};
 }
 

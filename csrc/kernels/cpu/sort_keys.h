@@ -44,8 +44,6 @@ TG_INLINE bool before(uint64_t a, uint64_t b) { return a < b; }
 TG_INLINE bool before(const WideItem& a, const WideItem& b) { return a.key < b.key || (a.key == b.key && a.column < b.column); }
 TG_INLINE int64_t column_of(uint64_t item) { return static_cast<int64_t>(item & 0xffffffffu); }
 TG_INLINE int64_t column_of(const WideItem& item) { return static_cast<int64_t>(item.column); }
-template <int byte, class T> TG_INLINE int digit(uint64_t item) { return static_cast<int>(item >> (32 + 8 * byte) & 0xff); }
-template <int byte, class T> TG_INLINE int digit(const WideItem& item) { return static_cast<int>(item.key >> 8 * byte & 0xff); }
 
 // Narrow items hold a column of 32 bits; a longer row takes wide ones.
 template <class Item, class T> TG_INLINE Item item_of(T x, int64_t column, bool inverted) {

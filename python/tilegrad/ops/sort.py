@@ -232,6 +232,10 @@ def unique(x, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The different elements in ascending order, or the different slices along a dim in lexicographic order; on request the
     number of its value for each element, and how often each value occurs. The result is sorted even if `sorted` is False."""
     need_tensor("unique", "x", x)
+    if dim is None and not x.dtype.is_floating_point and x.dtype.name != "bool" and x.numel() >= _WORTH_COUNTING:
+        low, high = int(x.min()), int(x.max())
+        if high - low < x.numel():
+            return _result(*_unique_by_counting(x.detach(), low, return_inverse), return_inverse, return_counts)
     if dim is None:
         at = 0
         ordered, order = _core.sort(x.detach().reshape(-1), 0, False)
@@ -247,6 +251,21 @@ def unique(x, sorted=True, return_inverse=False, return_counts=False, dim=None):
         _core.scatter_(inverse, 0, order, numbers, 0)
         inverse = inverse.reshape(x.shape) if dim is None else inverse
     return _result(index_select(ordered, at, starts), inverse, counts, return_inverse, return_counts)
+
+
+_WORTH_COUNTING = 256  # elements
+
+
+def _unique_by_counting(x, low, inverse):
+    """unique of integers whose range is no larger than their number: values, the number of its value for each, counts."""
+    from .scan import cumsum
+
+    place = cast(x.reshape(-1), _int64())
+    place = place - low if low else place
+    every = _core.bincount(place, 0)
+    found = _core.nonzero(every).reshape(-1)
+    rank = index_select(cumsum(every != 0, 0) - 1, 0, place).reshape(x.shape) if inverse else None
+    return cast(found + low, x.dtype), rank, index_select(every, 0, found)
 
 
 def _order_of_slices(x, at):

@@ -233,24 +233,21 @@ def _limits(name, x, low, high):
     return (low - 1, high + 1) if low == high else (low, high)
 
 
-def _bins(name, x, bins, low, high):
-    """The bin of each element and which elements lie inside."""
-    if bins <= 0:
-        raise RuntimeError(f"{name}: bins must be > 0, but got {bins}")
-    flat = x.detach().reshape(-1)
-    place = ((flat - low) * (bins / (high - low))).floor().clamp(max=bins - 1)
-    inside = (flat >= low) & (flat <= high)
-    return where(inside, place, 0.0).long(), inside
-
-
 def histc(x, bins=100, min=0, max=0):
     """How many elements fall into each of `bins` equal bins between min and max (the range of x if both are 0)."""
     need_tensor("histc", "x", x)
+    from ..dtypes import int64
+
     if not x.dtype.is_floating_point:
         raise RuntimeError(f"histc: expected a floating tensor, got {x.dtype}")
     low, high = _limits("histc", x.detach(), min, max)
-    place, inside = _bins("histc", x, bins, low, high)
-    return _core.index_add(cast(inside, x.dtype), 0, place, bins)
+    if bins <= 0:
+        raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
+    flat = x.detach().reshape(-1)
+    place = ((flat - low) * (bins / (high - low))).floor().clamp(max=bins - 1)
+    inside = (flat >= low) & (flat <= high)
+    counts = _core.bincount(cast(where(inside, place, float(bins)), int64), bins + 1)  # what lies outside: behind the last bin
+    return cast(counts[:bins], x.dtype)
 
 
 class Histogram(NamedTuple):
