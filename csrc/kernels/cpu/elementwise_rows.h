@@ -120,10 +120,12 @@ template <class F, class T> static void ternary_loop(void* const* data, int64_t 
 // Functions that take less time than moving their operands: these have loops over 16-bit floats of their own. The others
 // are given float32, converted through a buffer.
 template <class F> constexpr bool is_light = false;
-#define TG_LIGHT(name) template <> constexpr bool is_light<name> = true;
+#define TG_LIGHT(name) template <> inline constexpr bool is_light<name> = true;
 TG_LIGHT(unary_neg)
-TG_LIGHT(unary_abs) TG_LIGHT(unary_square) TG_LIGHT(unary_relu) TG_LIGHT(unary_sqrt) TG_LIGHT(binary_add) TG_LIGHT(binary_sub)
-    TG_LIGHT(binary_mul) TG_LIGHT(binary_div) TG_LIGHT(binary_maximum) TG_LIGHT(binary_minimum) TG_LIGHT(binary_relu_backward)
+TG_LIGHT(unary_abs)
+TG_LIGHT(unary_square)
+TG_LIGHT(unary_relu) TG_LIGHT(unary_sqrt) TG_LIGHT(binary_add) TG_LIGHT(binary_sub) TG_LIGHT(binary_mul) TG_LIGHT(binary_div)
+    TG_LIGHT(binary_maximum) TG_LIGHT(binary_minimum) TG_LIGHT(binary_relu_backward)
 #undef TG_LIGHT
 
     // The loop of functor F for type T, or null where F does not take it.
