@@ -40,8 +40,8 @@ def product_samples(rng):
             sample(transposed(a), transposed(b), note="both transposed"),
             sample(stepped(a), stepped(b), note="every second element"),
         ]
-    # whole tiles of every instruction set in the rows, whole registers in the columns, an odd depth: operands copied in groups of
-    # tiles, and 16-bit results that leave their tile without a detour
+    # whole tiles of every instruction set in the rows, whole registers in the columns, an odd depth: operands copied in
+    # groups of tiles, and 16-bit results that leave their tile without a detour
     for m, k, n in ((48, 37, 80), (96, 131, 48)):
         a, b = matrices(rng, m, k, n)
         pairs = ((a, b), (transposed(a), b), (a, transposed(b)), (transposed(a), transposed(b)))
