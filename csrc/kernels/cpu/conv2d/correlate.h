@@ -71,8 +71,10 @@ template <class T> struct Correlation {
     registers = ceil_div(out_channels, width);
     panel_registers = balanced_part(registers, nr_vectors);
     tile_rows = balanced_part(out_channels, mr);
-    // Lanes that do nothing: at the end of the channels, or at the end of every line.
-    slides = out_channels * round_up(outputs[2], width) < outputs[2] * registers * width;
+    // Lanes that do nothing: at the end of the channels, or at the end of every line. Sums of pixels in rows have to be turned to
+    // be stored, which takes as long as a few terms more.
+    const int64_t terms = in_channels * taps;
+    slides = (terms + 2) * out_channels * round_up(outputs[2], width) < (terms + 10) * outputs[2] * registers * width;
     bool leaves = false;
     for (int d = 0; d < 3; ++d) leaves = leaves || frame.leaves(d, outputs[d], in.size[d]);
     if (slides || leaves) frame.read_copy(outputs, slides ? frame.step[2] : 1, in_channels, line);
@@ -91,8 +93,15 @@ template <class T> struct Correlation {
     return b.images * f.image;
   }
   int64_t pixels_of(const Box& b) const { return b.images * b.count[0] * b.count[1] * b.count[2]; }
+  // What a job reads where it lies.
+  int64_t input_size(const Box& b) const {
+    if (frame.copied) return 0;
+    int64_t size = b.images * in_channels;
+    for (int d = 0; d < 3; ++d) size *= smaller(frame.extent(d, b.count[d]), in.size[d]);
+    return size;
+  }
   int64_t bytes_of(const Box& b) const {
-    return (frame_size(b) + (slides ? 0 : pixels_of(b) * registers * width)) * int64_t(sizeof(T));
+    return (frame_size(b) + input_size(b) + (slides ? 0 : pixels_of(b) * registers * width)) * int64_t(sizeof(T));
   }
   bool fits(const Box& b) const {
     const int64_t half = weight_group * int64_t(sizeof(T)) / 2;

@@ -113,6 +113,16 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter
   }
 }
 
+// The last lines of a plane, fewer than `rows`, together: one alone would wait for its own chain of additions.
+template <class T, int k, int stride, int rows>
+TG_INLINE void depthwise_last_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps,
+                                    int64_t r, int64_t q) {
+  if constexpr (rows > 0) {
+    if (p.out.height - r == rows) return depthwise_lines<T, k, stride, rows, false>(p, filter, taps, r, q);
+    depthwise_last_lines<T, k, stride, rows - 1>(p, filter, taps, r, q);
+  }
+}
+
 template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_plane(const DepthwisePlane<T>& p) {
   constexpr int rows = stride == 1 ? depthwise_rows<k> : 2;
   Vec<T> filter[k * k];
@@ -129,7 +139,7 @@ template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_pl
       if (masks_are_dear<T> && taps.inside) depthwise_lines<T, k, stride, rows, masks_are_dear<T>>(p, filter, taps, r, q);
       else depthwise_lines<T, k, stride, rows, false>(p, filter, taps, r, q);
     }
-    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1, false>(p, filter, taps, r, q);
+    depthwise_last_lines<T, k, stride, rows - 1>(p, filter, taps, r, q);
   }
 }
 

@@ -20,6 +20,8 @@ TG_INLINE Vec<float> odd_lanes(Vec<float> a, Vec<float> b) {
   const __m512i order = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   return Vec<float>::raw(_mm512_permutex2var_ps(a.v, order, b.v));
 }
+TG_INLINE void store_low_half(Vec<float> x, float* p) { _mm256_storeu_ps(p, _mm512_castps512_ps256(x.v)); }
+TG_INLINE void store_high_half(Vec<float> x, float* p) { _mm256_storeu_ps(p, _mm512_extractf32x8_ps(x.v, 1)); }
 TG_INLINE Vec<double> even_lanes(Vec<double> a, Vec<double> b) {
   return Vec<double>::raw(_mm512_permutex2var_pd(a.v, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b.v));
 }
@@ -46,6 +48,8 @@ TG_INLINE Vec<float> odd_lanes(Vec<float> a, Vec<float> b) {
   const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, _MM_SHUFFLE(3, 1, 3, 1)));
   return Vec<float>::raw(_mm256_castpd_ps(_mm256_permute4x64_pd(pairs, _MM_SHUFFLE(3, 1, 2, 0))));
 }
+TG_INLINE void store_low_half(Vec<float> x, float* p) { _mm_storeu_ps(p, _mm256_castps256_ps128(x.v)); }
+TG_INLINE void store_high_half(Vec<float> x, float* p) { _mm_storeu_ps(p, _mm256_extractf128_ps(x.v, 1)); }
 TG_INLINE Vec<double> even_lanes(Vec<double> a, Vec<double> b) {
   return Vec<double>::raw(_mm256_permute4x64_pd(_mm256_unpacklo_pd(a.v, b.v), _MM_SHUFFLE(3, 1, 2, 0)));
 }
@@ -163,6 +167,16 @@ template <int m> TG_INLINE void split_phases(const Vec<float> (&line)[m], Vec<fl
     const Vec<float> odd[2] = {odd_lanes(line[0], line[1]), odd_lanes(line[2], line[3])};
     phase[0] = even_lanes(even[0], even[1]), phase[2] = odd_lanes(even[0], even[1]);
     phase[1] = even_lanes(odd[0], odd[1]), phase[3] = odd_lanes(odd[0], odd[1]);
+  }
+}
+
+// The first half of the line: m / 2 registers.
+template <int m> TG_INLINE void join_first_half(const Vec<float> (&phase)[m], Vec<float> (&line)[m]) {
+  if constexpr (m == 2) {
+    line[0] = interleave_low(phase[0], phase[1]);
+  } else {
+    const Vec<float> even = interleave_low(phase[0], phase[2]), odd = interleave_low(phase[1], phase[3]);
+    line[0] = interleave_low(even, odd), line[1] = interleave_high(even, odd);
   }
 }
 
