@@ -71,10 +71,8 @@ template <class T> struct Correlation {
     registers = ceil_div(out_channels, width);
     panel_registers = balanced_part(registers, nr_vectors);
     tile_rows = balanced_part(out_channels, mr);
-    // Lanes that do nothing: at the end of the channels, or at the end of every line. Sums of pixels in rows have to be turned to
-    // be stored, which takes as long as a few terms more.
-    const int64_t terms = in_channels * taps;
-    slides = (terms + 2) * out_channels * round_up(outputs[2], width) < (terms + 10) * outputs[2] * registers * width;
+    // Lanes that do nothing: at the end of the channels, or at the end of every line.
+    slides = out_channels * round_up(outputs[2], width) < outputs[2] * registers * width;
     bool leaves = false;
     for (int d = 0; d < 3; ++d) leaves = leaves || frame.leaves(d, outputs[d], in.size[d]);
     if (slides || leaves) frame.read_copy(outputs, slides ? frame.step[2] : 1, in_channels, line);

@@ -109,7 +109,7 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter
     T* const y = p.out.data + (r + i) * p.out.row + q;
     if (p.add) sum[i] += Vec<T>::load(y, n);
     const Vec<T> result = max_or_second(Vec<T>(p.least), sum[i] + Vec<T>(p.bias));
-    p.stream ? stream_out(y, result) : result.store(y, n);
+    p.stream ? stream_out(y, result) : store_first(result, y, n);
   }
 }
 
@@ -158,7 +158,7 @@ template <class T, int stride> [[gnu::noinline]] static void depthwise_any_plane
       }
       T* const y = p.out.data + r * p.out.row + q;
       if (p.add) sum += Vec<T>::load(y, p.out.width - q);
-      max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)).store(y, p.out.width - q);
+      store_first(max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)), y, p.out.width - q);
     }
 }
 

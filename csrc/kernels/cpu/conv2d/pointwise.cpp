@@ -9,6 +9,7 @@
 // terms (backward_weight: where an image ends before that), the parts added in order.
 #include "core/parallel.h"
 #include "kernels/cpu/conv2d/algorithms.h"
+#include "kernels/cpu/conv2d/phases.h"
 #include "kernels/cpu/conv2d/pixels.h"
 
 namespace tg::TG_ISA {
@@ -148,7 +149,7 @@ template <class T> struct PointwiseProduct {
     out.for_each_piece(col, cols, [&](int64_t offset, int64_t at, int64_t n) TG_INLINE_LAMBDA {
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < n; j += lanes)
-          Vec<T>::load(aside + i * panel + at + j, n - j).store(image + i * out.channel + offset + j, n - j);
+          store_first(Vec<T>::load(aside + i * panel + at + j, n - j), image + i * out.channel + offset + j, n - j);
     });
   }
 };

@@ -98,18 +98,21 @@ static int64_t direct_cost(const Conv3d& c) {
   return (taps + 1) * c.y.batch * c.y.size[0] * c.y.size[1] * c.y.size[2] / 16 + 5;
 }
 
-// Few channels: the terms of a sum, all phases of them, if Winograd's sums are cheaper than the definition's, otherwise 0. A
-// register of tiles and an output channel take about 300 cycles beside the products, a register and a term 400 to transform.
+// Few channels: the terms of a sum, all phases of them, if Winograd's sums are cheaper than the definition's, otherwise 0. In
+// cycles for a register of tiles: an output channel takes about 300 beside the products, a term 300 to transform; and both more
+// for every line of tiles that the register is put together from.
 static int64_t shallow_terms(const Conv3d& c, Pass pass) {
   const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups, k = c.kernel[1], stride = c.stride[1];
   if (pass == Pass::backward_weight || c.algorithm != ConvAlgorithm::automatic || (in >= 16 && out >= 16)) return 0;
-  if (stride == 1 ? k != 3 && k != 5 : stride != 2 || k < 3 || k > 8 || pass == Pass::backward_input) return 0;
+  if (stride == 1 ? k != 3 : stride != 2 || k < 3 || k > 8 || pass == Pass::backward_input) return 0;
   if (stride > 1 && (c.dilation[1] > 1 || c.dilation[2] > 1 || c.kernel[0] > 1)) return 0;
-  const int64_t m = stride == 1 && k == 5 ? 2 : 4, side = m + (stride == 1 ? k : (k + 1) / 2) - 1;
+  const int64_t m = 4, side = m + (stride == 1 ? k : (k + 1) / 2) - 1;
   const int64_t sources = pass == Pass::forward ? in : out, results = round_up(pass == Pass::forward ? out : in, 4);
   const int64_t terms = sources * c.kernel[0] * stride * stride, products = side * side;
   if (terms > 64 || tiles_of(c, pass, m) < 48) return 0;
-  const int64_t winograd = (products * terms + 300) * results + 400 * terms;
+  const int64_t cols = ceil_div(ceil_div((pass == Pass::forward ? c.y : c.x).size[2], c.dilation[2]), m);
+  const int64_t lines = ceil_div(Vec<float>::width, smaller(cols, Vec<float>::width));
+  const int64_t winograd = (products * terms + 300 + 60 * lines) * results + (300 + 130 * lines) * terms;
   const int64_t direct = (m * m * k * k * sources * c.kernel[0] * 5 / 4 + 150) * results;
   return winograd < direct ? terms : 0;
 }
@@ -126,7 +129,7 @@ int winograd_tile(const Conv3d& c, Pass pass) {
   const int64_t in = c.x.channels / c.groups, out = c.y.channels / c.groups, r = c.kernel[1];
   if (c.algorithm == ConvAlgorithm::direct || c.x.dtype != DType::f32 || c.kernel[2] != r) return 0;
   if (c.stride[1] != c.stride[2] || (c.stride[0] > 1 && pass == Pass::backward_input)) return 0;
-  if (shallow_terms(c, pass) > 0) return c.stride[1] == 1 && r == 5 ? 2 : 4;
+  if (shallow_terms(c, pass) > 0) return 4;
   if (in < 16 || out < 16) return 0;
   if (c.stride[1] == 2) return strided_tile(c, pass);
   if ((r != 3 && r != 5) || c.stride[1] != 1) return 0;
@@ -159,7 +162,7 @@ static void with_piece(const Conv3d& c, int threads, Pass pass, int64_t group, i
     }
   }
   const WinogradProblem p = problem_of(c, pass == Pass::backward_input, group, begin, count, phase);
-  if constexpr (m > 2 || r == 5) {
+  if constexpr (m == 4) {
     if (shallow_terms(c, pass) > 0) return body(WinogradShallow<m, r>(p, threads));
   }
   if constexpr (r == 3 || r == 5) {
