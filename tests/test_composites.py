@@ -91,6 +91,7 @@ CALLS |= {
     "group_norm": [(PLANES, w, b, 3, 0.1) for w, b in ((None, None), (SIX, SIX))],
     "group_norm_backward": [(PLANES_DY, PLANES, w, *statistics(GROUPED, 2), 3, 0.1) for w in (None, SIX)],
     "channel_affine": [(PLANES, SIX, SIX), (ROWS, FIVE, FIVE)],
+    "channel_affine_backward": [(PLANES_DY, PLANES, SIX), (DY, ROWS, FIVE)],
 }
 
 CALLS |= {

@@ -9,7 +9,7 @@ import pytest
 
 import tilegrad as tg
 
-ISAS = ["baseline", "avx2", "avx512", "avx512_bf16"]
+ISAS = ["baseline", "avx2", "avx512", "avx512_bf16", "neon"]
 
 CHECK = """
     import sys, os

@@ -75,6 +75,25 @@ def test_large_rows(rng, cols):
             np.testing.assert_allclose(small.grad.numpy(), leaf.grad[part].numpy(), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("length", [(32, 32), (31, 31), ()])
+def test_large_batches_by_channels(rng, length):
+    """Batch norm in training and evaluation, planes on cache lines or not, and columns, against float64."""
+    channels = 64 if length else 1024
+    batch = LARGE // (channels * (length[0] * length[1] if length else 1)) + 1
+    a, g = (rng.standard_normal((batch, channels, *length)).astype(np.float32) for _ in range(2))
+    vectors = [rng.uniform(0.5, 2, channels).astype(np.float32) for _ in range(4)]
+    for training in (True, False):
+        results = []
+        for dtype in (tg.float32, tg.float64):
+            x, w, b = (tg.tensor(v, dtype=dtype).requires_grad_() for v in (a, *vectors[:2]))
+            mean, var = (tg.tensor(v, dtype=dtype) for v in vectors[2:])
+            y = F.batch_norm(x, mean, var, w, b, training)
+            y.backward(tg.tensor(g, dtype=dtype))
+            results.append([v.detach().numpy() for v in (y, x.grad, w.grad / batch, b.grad / batch)])
+        for ours, exact in zip(*results, strict=True):
+            np.testing.assert_allclose(ours, exact, rtol=1e-5, atol=1e-5)
+
+
 def test_large_cross_entropy(rng):
     for cols in (1008, 1000):
         rows = LARGE // cols + 1

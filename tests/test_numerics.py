@@ -126,3 +126,18 @@ def test_gelu_keeps_its_relative_accuracy_in_the_negative_tail():
     far = tg.nn.functional.gelu(tg.tensor(np.float32([-6.5, -8, -12, -13, -20, -1e30, 1e30, math.inf, -math.inf]))).numpy()
     assert np.all(np.abs(far[:3]) < 1e-9) and np.all(far[3:6] == 0) and np.all(far[6:8] == np.float32([1e30, math.inf]))
     assert math.isnan(far[8]) and math.isnan(tg.nn.functional.gelu(tg.tensor([math.nan])).item())
+
+
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+@pytest.mark.parametrize("fill", [(math.nan,), (math.inf, -math.inf), (-math.inf, math.nan), (3e38, 3e38, -3e38), ()])
+def test_extremes_of_rows_that_no_sum_can_vouch_for(dtype, fill, data):
+    """max and min look for NaN by a sum; where that overflows or infinities meet, they look again."""
+    for size in (16, 64, 65, 200, 1500, 70000):
+        a = data.standard_normal((6, size))
+        for value in fill:
+            a[data.integers(0, 5), data.integers(0, size)] = value
+        x = tg.tensor(a, dtype=dtype)
+        a = x.numpy()
+        assert np.array_equal(x.amax(1).numpy(), a.max(1), equal_nan=True)
+        assert np.array_equal(x.amin(1).numpy(), a.min(1), equal_nan=True)
+        assert np.array_equal(x.argmax(1).numpy(), a.argmax(1)) and np.array_equal(x.argmin(1).numpy(), a.argmin(1))

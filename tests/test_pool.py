@@ -85,6 +85,30 @@ def test_adaptive_pools(dims, data):
     np.testing.assert_allclose(y.numpy(), pool.along_last_dims(x, matrices), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+@pytest.mark.parametrize(("size", "target"), [((3, 56), (2, 5)), ((30, 224), (7, 7)), ((9, 500), (9, 16)), ((2, 130), (3, 40))])
+def test_adaptive_averages_of_large_windows(size, target, dtype):
+    """Windows longer than the registers that a permutation reaches; an infinite element stays within its own."""
+    x = RNG.standard_normal((2, *size))
+    matrices = []
+    for n, o in zip(size, target, strict=True):
+        m = np.zeros((o, n))
+        for row, window in zip(m, pool.adaptive(n, o), strict=True):
+            row[window] = 1 / len(window)
+        matrices.append(m)
+    t = tg.tensor(x, dtype=dtype, requires_grad=True)
+    y = F.adaptive_avg_pool2d(t, target)
+    tolerance = 1e-12 if dtype is tg.float64 else 2e-6
+    np.testing.assert_allclose(y.detach().numpy(), pool.along_last_dims(x, matrices), atol=tolerance)
+    dy = RNG.standard_normal(y.shape)
+    y.backward(tg.tensor(dy, dtype=dtype))
+    np.testing.assert_allclose(t.grad.numpy(), pool.along_last_dims(dy, [m.T for m in matrices]), atol=tolerance)
+    x[0, 0, -1] = np.inf
+    y = F.adaptive_avg_pool2d(tg.tensor(x, dtype=dtype), target).numpy()
+    reached = pool.along_last_dims(np.where(np.isinf(x), 1.0, 0.0), matrices) > 0
+    assert np.array_equal(np.isinf(y), reached) and not np.isnan(y).any()
+
+
 def test_an_element_outside_a_window_has_no_influence():
     x = tg.ones(1, 1, 6, 40)
     x[0, 0, 2, 2] = float("inf")

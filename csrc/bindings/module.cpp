@@ -171,6 +171,14 @@ void add_process(pb::module_& m) {
     return pb::dict(pb::arg("affinity") = l.affinity, pb::arg("quota") = l.quota);
   });
   m.def("isa_name", [] { return std::string(context().cpu->name); });
+  m.def(
+      "use_kernel_table",
+      [](uintptr_t address) {
+        const KernelTable* const before = context().cpu;
+        context().cpu = reinterpret_cast<const KernelTable*>(address);
+        return reinterpret_cast<uintptr_t>(before);
+      },
+      "Runs all kernels from the KernelTable at this address from now on and returns that of the table before: for tests.");
   m.def("isa_list", [] {
     pb::list out;
     for (int i = 0; i < isa_count; ++i) {

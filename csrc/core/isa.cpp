@@ -8,12 +8,15 @@ namespace tg {
 namespace {
 
 struct Detected {
-  IsaInfo list[isa_count] = {
-      {"baseline", true, true}, {"avx2", false, false}, {"avx512", false, false}, {"avx512_bf16", false, false}};
+  IsaInfo list[isa_count] = {{"baseline", true, true},
+                             {"avx2", false, false},
+                             {"avx512", false, false},
+                             {"avx512_bf16", false, false},
+                             {"neon", false, false}};
 
   Detected() {
 #ifdef TG_X86
-    for (IsaInfo& isa : list) isa.compiled = true;
+    for (int i = 0; i < 4; ++i) list[i].compiled = true;
     // libgcc's detection looks at the processor and at the registers the operating system saves.
     __builtin_cpu_init();
     list[0].supported = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
@@ -22,6 +25,8 @@ struct Detected {
     list[2].supported = list[1].supported && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
     list[3].supported = list[2].supported && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+#elif defined(TG_AARCH64)
+    list[4].compiled = list[4].supported = true;  // a part of every 64-bit ARM processor
 #endif
   }
 };
@@ -47,7 +52,10 @@ const KernelTable& cpu_table(Isa isa) {
     case Isa::avx2: return avx2::table();
     case Isa::avx512: return avx512::table();
     case Isa::avx512_bf16: return avx512_bf16::table();
+    case Isa::neon: break;
   }
+#elif defined(TG_AARCH64)
+  if (isa == Isa::neon) return neon::table();
 #else
   (void)isa;
 #endif

@@ -6,8 +6,8 @@ namespace tg {
 
 struct KernelTable;
 
-enum class Isa { baseline, avx2, avx512, avx512_bf16 };
-inline constexpr int isa_count = 4;
+enum class Isa { baseline, avx2, avx512, avx512_bf16, neon };
+inline constexpr int isa_count = 5;
 
 struct IsaInfo {
   const char* name;
@@ -15,7 +15,7 @@ struct IsaInfo {
   bool supported;  // the processor and the operating system can run it
 };
 
-// All of them, worst first; detected once.
+// All of them, those of a processor worst first; detected once.
 const IsaInfo (&isa_list())[isa_count];
 
 // The best one that is compiled and supported.

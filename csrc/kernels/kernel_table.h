@@ -165,5 +165,8 @@ namespace baseline { const KernelTable& table(); }
 namespace avx2 { const KernelTable& table(); }
 namespace avx512 { const KernelTable& table(); }
 namespace avx512_bf16 { const KernelTable& table(); }
+#ifdef TG_AARCH64
+namespace neon { const KernelTable& table(); }
+#endif
 
 }  // namespace tg

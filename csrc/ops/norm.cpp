@@ -268,4 +268,24 @@ Array channel_affine(const Array& x0, const Array& scale, const Array& shift) {
   return y;
 }
 
+std::tuple<Array, Array, Array> channel_affine_backward(const Array& dy0, const Array& x0, const Array& scale) {
+  check_channels("channel_affine_backward", x0);
+  check_gradient("channel_affine_backward", dy0, x0);
+  const Array x = contiguous(x0), dy = contiguous(dy0);
+  const Dims vector{x.shape[1]};
+  const OptionalArray w = vector_for("channel_affine_backward", "scale", scale, x, vector);
+  const DType compute = compute_type(x.dtype);
+  Gradients out{empty(x.shape, x.dtype), zeros(vector, compute), zeros(vector, compute)};
+  if (x.numel()) {
+    ChannelNormBackward a;  // mean and rstd stay null: they are given, and part of the scale
+    set_geometry("channel_affine_backward", a, x);
+    a.x = x.data(), a.dy = dy.data(), a.dx = out.dx.data();
+    a.weight = w->data();
+    a.dweight = out.dweight.data(), a.dbias = out.dbias.data();
+    const KernelTable& table = table_of(x.device());
+    run("channel_affine_backward", x, table.batch_norm_backward, table.batch_norm_backward_workspace, a);
+  }
+  return {std::move(out.dx), like(scale, x, out.dweight), like(scale, x, out.dbias)};
+}
+
 }  // namespace tg::ops

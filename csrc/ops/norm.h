@@ -24,5 +24,6 @@ std::tuple<Array, Array, Array> group_norm(const Array& x, const OptionalArray& 
 std::tuple<Array, Array, Array> group_norm_backward(const Array& dy, const Array& x, const OptionalArray& weight,
                                                     const Array& mean, const Array& rstd, int64_t groups, double eps);
 Array channel_affine(const Array& x, const Array& scale, const Array& shift);
+std::tuple<Array, Array, Array> channel_affine_backward(const Array& dy, const Array& x, const Array& scale);
 
 }  // namespace tg::ops

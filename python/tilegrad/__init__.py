@@ -57,6 +57,7 @@ from .ops.products import (
 from .ops.statistics import (
     aminmax, bincount, corrcoef, count_nonzero, cov, dist, histc, histogram, nanmean, nansum, renorm, std_mean, trace, var_mean,
 )  # fmt: skip
+from .ops.arguments import need_tensor, need_tensors
 from .ops.indexing import (
     adjoint, argwhere, atleast_1d, atleast_2d, atleast_3d, block_diag, broadcast_shapes, broadcast_tensors, cartesian_prod,
     column_stack, combinations, complex, conj, diag_embed, diagflat, diagonal_scatter, dsplit, dstack, fliplr, flipud, hsplit,
@@ -110,6 +111,7 @@ def is_tensor(value) -> _builtins.bool:
 
 def numel(x) -> _builtins.int:
     """The number of elements."""
+    need_tensor("numel", "x", x)
     return x.numel()
 
 
@@ -117,11 +119,13 @@ def allclose(
     x, y, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False
 ) -> _builtins.bool:
     """Is |x - y| <= atol + rtol * |y| everywhere?"""
+    need_tensors("allclose", x=x, y=y)
     return x.allclose(y, rtol, atol, equal_nan)
 
 
 def equal(x, y) -> _builtins.bool:
     """Same shape and same elements?"""
+    need_tensors("equal", x=x, y=y)
     return x.equal(y)
 
 

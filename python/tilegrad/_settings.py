@@ -8,6 +8,7 @@ from typing import Any
 from . import dtypes
 from .device import CPU, device, require_cpu
 from .ops import creation
+from .ops.arguments import need_tensor, need_tensors
 
 pi, e, inf, nan, newaxis = math.pi, math.e, math.inf, math.nan, None
 # what else the functional layers offer at the top of PyTorch
@@ -31,11 +32,13 @@ strided = layout()
 
 def is_floating_point(x: Any) -> bool:
     """Are the elements floats?"""
+    need_tensor("is_floating_point", "x", x)
     return x.dtype.is_floating_point
 
 
 def is_nonzero(x: Any) -> bool:
     """Is the one element not 0? Raises RuntimeError for another number of elements."""
+    need_tensor("is_nonzero", "x", x)
     if x.numel() != 1:
         raise RuntimeError(f"Boolean value of Tensor with {x.numel()} values is ambiguous")
     return bool(x)
@@ -43,6 +46,7 @@ def is_nonzero(x: Any) -> bool:
 
 def is_same_size(x: Any, y: Any) -> bool:
     """Same shape?"""
+    need_tensors("is_same_size", x=x, y=y)
     return x.shape == y.shape
 
 
@@ -107,6 +111,6 @@ def set_default_tensor_type(kind: Any) -> None:
     from . import _typed
 
     found = _typed.constructor(kind.rpartition(".")[2], on_gpu=".cuda." in kind) if isinstance(kind, str) else kind
-    if found is None or not hasattr(type(found), "__instancecheck__"):
+    if found is None or not isinstance(getattr(found, "dtype", None), dtypes.dtype):
         raise TypeError(f"invalid type object {kind!r}: expected FloatTensor or DoubleTensor, or set_default_dtype")
     creation.set_default_dtype(found.dtype)

@@ -101,6 +101,9 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 
 def can_cast(source: dtype, target: dtype) -> builtins.bool:
     """May a result of dtype `source` be stored in a tensor of dtype `target` by an in-place op?"""
+    for value in (source, target):
+        if not isinstance(value, dtype):
+            raise TypeError(f"can_cast(): expected two dtypes, got {type(value).__name__}")
     if target.is_floating_point:
         return True
     return not source.is_floating_point and (target is not bool or source is bool)

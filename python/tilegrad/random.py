@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from . import _core
+from . import _core, dtypes
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -59,9 +59,11 @@ class Generator:
 
     def set_state(self, state: Tensor) -> None:
         """Goes back to a state of `get_state`."""
+        if not isinstance(state, _core.TensorBase):
+            raise TypeError(f"set_state: expected a state of get_state, a uint8 tensor, got {type(state).__name__}")
+        if state.dtype is not dtypes.uint8 or state.shape != (16,):
+            raise RuntimeError(f"set_state: expected a uint8 tensor of 16 bytes, got {state.dtype} of shape {state.shape}")
         raw = bytes(state.tolist())
-        if len(raw) != 16:
-            raise RuntimeError(f"set_state: expected a uint8 tensor of 16 bytes, got shape {state.shape}")
         self._seed = int.from_bytes(raw[:8], "little")
         self._position = int.from_bytes(raw[8:], "little")
 

@@ -11,7 +11,8 @@ from ._further_methods import install as install_further
 from ._methods import install
 from .autograd import engine, hooks
 from .device import CPU, device, require_cpu
-from .ops import creation, elementwise, index, shape
+from .ops import creation, elementwise, functions, index, shape
+from .ops.arguments import need_tensors
 from .random import fill_integers, fill_normal, fill_uniform
 
 
@@ -316,19 +317,19 @@ class Tensor(_core.TensorBase):
     # --- arithmetic with PyTorch's alpha
     def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """self + alpha * other."""
-        return elementwise.add(self, other if alpha == 1 else _scaled(other, alpha))
+        return elementwise.add(self, other) if alpha == 1 else _add_scaled(self, other, alpha)
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """In place: self + alpha * other."""
-        return elementwise.add_(self, other if alpha == 1 else _scaled(other, alpha))
+        return elementwise.add_(self, other) if alpha == 1 else _add_scaled_(self, other, alpha)
 
     def sub(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """self - alpha * other."""
-        return elementwise.sub(self, other if alpha == 1 else _scaled(other, alpha))
+        return elementwise.sub(self, other) if alpha == 1 else _add_scaled(self, other, -alpha)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """In place: self - alpha * other."""
-        return elementwise.sub_(self, other if alpha == 1 else _scaled(other, alpha))
+        return elementwise.sub_(self, other) if alpha == 1 else _add_scaled_(self, other, -alpha)
 
     # --- in place
     def zero_(self) -> Tensor:
@@ -421,6 +422,7 @@ class Tensor(_core.TensorBase):
 
 def isclose(x: Tensor, y: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """|x - y| <= atol + rtol * |y|, elementwise."""
+    need_tensors("isclose", x=x, y=y)
     wide = [v.detach().to(dtypes.float64) for v in (x, y)]
     a, b = wide
     close = (a == b) | (((a - b).abs() <= b.abs() * rtol + atol) & elementwise.isfinite(a) & elementwise.isfinite(b))
@@ -440,8 +442,17 @@ _TYPE_NAMES = {
 }
 
 
-def _scaled(other: Any, alpha: Any) -> Any:
-    return other * alpha
+def _add_scaled(x: Tensor, other: Any, alpha: Any) -> Tensor:
+    """x + alpha * other, in one pass where other is a tensor of numbers."""
+    if not isinstance(other, Tensor) or other.dtype is dtypes.bool:
+        return elementwise.add(x, other * alpha)
+    return functions.addcmul_op(x, other, alpha)
+
+
+def _add_scaled_(x: Tensor, other: Any, alpha: Any) -> Tensor:
+    if not isinstance(other, Tensor) or other.dtype is dtypes.bool:
+        return elementwise.add_(x, other * alpha)
+    return functions.addcmul_op_(x, other, alpha)
 
 
 def _random_in_place(x: Tensor, fill: Any) -> Tensor:

@@ -21,6 +21,8 @@ void bind_norm() {
   bind<&ops::group_norm_backward>("group_norm_backward", "dy, x, weight, mean, rstd, groups, eps",
                                   "Gradients of group_norm for x, weight and bias.");
   bind<&ops::channel_affine>("channel_affine", "x, scale, shift", "x * scale + shift, one scale and shift a channel.");
+  bind<&ops::channel_affine_backward>("channel_affine_backward", "dy, x, scale",
+                                      "Gradients of channel_affine for x, scale and shift.");
 }
 
 }  // namespace tg::py

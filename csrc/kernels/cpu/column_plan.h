@@ -8,6 +8,9 @@
 //
 // The permutations are worked out once for the row and serve every row of every plane. Blocks that repeat the one before,
 // only further along, share its lanes.
+//
+// Where the results of a block look at stretches too far apart for a permutation, each of them is better summed by itself: its
+// places lie side by side, a register at a time (`stretches`; for sums only).
 #pragma once
 #include "kernels/arguments/resample.h"
 #include "kernels/cpu/simd_math.h"
@@ -18,12 +21,14 @@ namespace tg::TG_ISA {
 inline constexpr int64_t plan_places = 4096;
 
 template <class T> struct ColumnTap {
-  enum Kind : int32_t { plain, near, far, scattered };  // one load; within 1 register; within 2; anywhere
-  int64_t base = 0;                                     // lane l reads place base + lanes[l]
+  enum Kind : int32_t { plain, near, far, scattered, stretches };  // one load; within 1 register; within 2; anywhere; see above
+  int64_t base = 0;                                                // lane l reads place base + lanes[l]
   Kind kind = plain;
   bool ragged = false;  // some lanes have no such tap: their weight is 0
   const int32_t* lanes = nullptr;
   const T* weight = nullptr;
+  // stretches: the first tap of a block stands for all; result l reads lanes[width + l] places from base + lanes[l] on, with the
+  // weights from weight[l * taps] on
 };
 
 template <class T> struct ColumnPlan {
@@ -96,7 +101,27 @@ template <class T> static size_t column_plan_bytes(const Taps& t) {
   return lay_out<T>(t, nullptr, plan, lanes, weights);
 }
 
-template <class T> static ColumnPlan<T> plan_columns(const Taps& t, void* workspace) {
+// Turns block b, whose taps are laid out, into stretches if that is possible and pays.
+template <class T>
+static void make_stretches(const Taps& t, int64_t b, int64_t most, int64_t low, ColumnTap<T>* tap, int32_t* lanes, T* weights) {
+  constexpr int64_t width = Vec<T>::width;
+  const int64_t o0 = b * width, count = t.out - o0 < width ? t.out - o0 : width;
+  bool wide = false;
+  for (int64_t k = 0; k < most; ++k) wide |= tap[k].kind == ColumnTap<T>::scattered;
+  if (!wide || 3 * most < count || most < 2) return;  // one place each of all lanes costs about as much as three stretches
+  for (int64_t l = 0; l < count; ++l)
+    for (int64_t k = t.first[o0 + l] + 1; k < t.first[o0 + l + 1]; ++k)
+      if (t.index[k] != t.index[k - 1] + 1) return;
+  for (int64_t l = 0; l < width; ++l) {
+    const int64_t first = l < count ? t.first[o0 + l] : 0, taps = l < count ? t.first[o0 + l + 1] - first : 0;
+    lanes[l] = taps ? static_cast<int32_t>(t.index[first] - low) : 0;
+    lanes[width + l] = static_cast<int32_t>(taps);
+    for (int64_t k = 0; k < most; ++k) weights[l * most + k] = k < taps ? static_cast<T>(t.weight[first + k]) : T(0);
+  }
+  tap[0] = {low, ColumnTap<T>::stretches, false, lanes, weights};
+}
+
+template <class T> static ColumnPlan<T> plan_columns(const Taps& t, void* workspace, bool for_sums = false) {
   constexpr int64_t width = Vec<T>::width;
   ColumnPlan<T> plan;
   int32_t* lanes;
@@ -112,6 +137,8 @@ template <class T> static ColumnPlan<T> plan_columns(const Taps& t, void* worksp
     const int64_t o0 = b * width, count = t.out - o0 < width ? t.out - o0 : width, most = taps_in_block<T>(t, b);
     first[b] = entry;
     low[b] = t.in, high[b] = 0;
+    int32_t* const block_lanes = lanes;
+    T* const block_weights = weights;
     for (int64_t k = 0; k < most; ++k, ++entry) {
       ColumnTap<T>& tap = taps[entry];
       tap = {};
@@ -148,6 +175,9 @@ template <class T> static ColumnPlan<T> plan_columns(const Taps& t, void* worksp
       if (!repeats) lanes += width, weights += width;
     }
     if (high[b] == 0) low[b] = 0;  // no taps at all
+    if (for_sums && lanes == block_lanes + most * width && high[b] - low[b] <= plan_places) {
+      make_stretches<T>(t, b, most, low[b], taps + first[b], block_lanes, block_weights);
+    }
     for (int64_t l = 0; divisor && l < width; ++l) divisor[o0 + l] = l < count ? static_cast<T>(t.divisor[o0 + l]) : T(1);
   }
   first[plan.blocks] = entry;
@@ -176,6 +206,12 @@ template <class T> TG_INLINE Vec<T> pick(const T* row, const ColumnTap<T>& tap) 
   const __m256i all = _mm256_set1_epi32(-1);
   if constexpr (sizeof(T) == 4) {
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tap.lanes));
+    if (tap.kind == ColumnTap<T>::near) return Vec<T>::raw(_mm256_permutevar8x32_ps(_mm256_loadu_ps(p), lanes));
+    if (tap.kind == ColumnTap<T>::far) {  // permutations look at the lowest three bits alone
+      const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p), lanes);
+      const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p + 8), lanes);
+      return Vec<T>::raw(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28))));
+    }
     return Vec<T>::raw(_mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, lanes, _mm256_castsi256_ps(all), 4));
   } else {
     const __m128i lanes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap.lanes));

@@ -11,7 +11,7 @@
 
 namespace tg::TG_ISA {
 
-template <class F, class T> static void compare_loop(void* const* data, int64_t n) {
+template <class F, class T> static void compare_loop(void* const* data, int64_t n, unsigned) {
   bool* out = static_cast<bool*>(data[0]);
   const T* a = static_cast<const T*>(data[1]);
   const T* b = static_cast<const T*>(data[2]);
@@ -20,7 +20,7 @@ template <class F, class T> static void compare_loop(void* const* data, int64_t 
 }
 
 // Moves bits, so one loop serves all types of a size. The choice is made by masking, which vectorises with a mask of bytes.
-template <int bytes> static void where_loop(void* const* data, int64_t n) {
+template <int bytes> static void where_loop(void* const* data, int64_t n, unsigned) {
   using U = typename BitsOf<bytes>::type;
   U* out = static_cast<U*>(data[0]);
   const uint8_t* mask = static_cast<const uint8_t*>(data[1]);

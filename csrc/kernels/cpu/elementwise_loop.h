@@ -2,8 +2,9 @@
 // data; this driver, which does not know the functor, brings any view to that loop:
 //
 //   one dim, all strides 1, compute type     the loop runs on the arrays themselves: the common case, nothing in the way
-//   long rows, elements side by side         the loop runs on stretches of a row; a number, a value that is the same all
-//                                            along the row, or 16-bit floats wait in a buffer in the L1 cache
+//   long rows, elements side by side         the loop runs on rows where they lie; a number, or a value that is the same
+//                                            all along the row, is one register that the loop loads again and again; 16-bit
+//                                            floats are converted through a buffer in the L1 cache
 //   everything else                          the view is cut into tiles (tile_walk.h); an operand that is strided, broadcast,
 //                                            a number or a 16-bit float is copied into a buffer in the L1 cache, and the
 //                                            loop runs on pointers that are now all contiguous
@@ -18,13 +19,29 @@
 
 namespace tg::TG_ISA {
 
-// data[0] is the output; n elements of every operand lie side by side.
-using Loop = void (*)(void* const* data, int64_t n);
+// data[0] is the output; n elements of every operand lie side by side. Where bit k of `repeated` is set, operand k is one value
+// along all n, and data[k] one register full of it, of float32 for 16-bit floats. Only loops over floats of two and more
+// operands are given that.
+using Loop = void (*)(void* const* data, int64_t n, unsigned repeated);
+template <int N> static bool takes_registers(const DType* types) {
+  return N > 2 && is_floating(types[0]) && is_floating(types[1]);
+}
+inline constexpr int64_t register_bytes = 64;  // the widest
 
-// Elements per piece of work: 32 KB of float32. An addition of 16384 elements takes 2 us, twice what a parallel region costs;
-// from four pieces on two threads gain (measured on Zen 4).
+// A piece of work is at most 8192 elements, 32 KB of float32. An addition of 16384 elements takes 2 us, twice what a parallel
+// region costs; from 32768 elements on two threads gain (measured on Zen 4). There pieces are smaller, so that shares are even.
 inline constexpr int64_t elementwise_grain = 8192;
-inline constexpr int64_t parallel_pieces = 4;
+inline constexpr int64_t parallel_elements = 32768;
+static inline int64_t grain_for(int64_t elements) {
+  return elements >= 16 * elementwise_grain ? elementwise_grain : (elements / 16 + 1023) / 1024 * 1024;
+}
+
+// A number in the buffer of operand k: `elements` of it, or a register full.
+template <int N> static void fill_number(void* buffer, const DType* types, int k, const Scalar& number, int64_t elements) {
+  if (!takes_registers<N>(types)) return fill_tile(buffer, types[k], number, elements);
+  const DType type = compute_type(types[k]);
+  fill_tile(buffer, type, number, register_bytes / size_of(type));
+}
 
 // One operand's tile as contiguous memory of the loop's type.
 struct TileBuffer {
@@ -38,8 +55,11 @@ template <int N>
                                         int64_t begin, int64_t end) {
   TileBuffer buffer[N];
   alignas(64) char raw[tile_elements * 2];  // 16-bit floats between strided memory and their conversion
+  unsigned repeated = 0;
   for (int k = 1; k < N; ++k) {
-    if (!view.operand[k].data) fill_tile(buffer[k].elements, types[k], view.operand[k].scalar, walk.rows * walk.cols);
+    if (view.operand[k].data) continue;
+    if (takes_registers<N>(types)) repeated |= 1u << k;
+    fill_number<N>(buffer[k].elements, types, k, view.operand[k].scalar, walk.rows * walk.cols);
   }
   for_each_tile(walk, begin, end, [&](const Side(&side)[N], int64_t rows, int64_t cols) {
     const int64_t n = rows * cols;
@@ -67,7 +87,7 @@ template <int N>
       }
     }
 
-    loop(data, n);
+    loop(data, n, repeated);
 
     if (data[0] != buffer[0].elements) return;  // already in its place
     const DType out = view.operand[0].dtype;
@@ -85,7 +105,7 @@ template <int N>
 [[gnu::noinline]] static void run_strided(const Launch& launch, const Strided<N>& view, Loop loop, const DType* types) {
   const TileWalk<N> walk(view);
   const int64_t grain = walk.tiles_per(elementwise_grain);
-  if (walk.tiles < parallel_pieces * grain) return run_tiles<N>(view, walk, loop, types, 0, walk.tiles);
+  if (walk.tiles < parallel_elements / elementwise_grain * grain) return run_tiles<N>(view, walk, loop, types, 0, walk.tiles);
   parallel_for(launch, walk.tiles, grain,
                [&](int64_t begin, int64_t end) { run_tiles<N>(view, walk, loop, types, begin, end); });
 }
@@ -105,36 +125,63 @@ enum class Supply : uint8_t { direct, number, repeated, converted };
 inline constexpr int64_t long_row = 64;  // shorter ones share tiles
 
 template <int N> struct RowPlan {
-  bool fits = true;
+  bool fits = true, streamed = false;
+  unsigned repeated = 0;  // the operands that the loop takes as one register
   Supply supply[N];
+  int element[N];
   int64_t cols = 1, rows = 1, step = elementwise_grain;  // a row is worked on in stretches of `step`
   int64_t stretches = 1;
 
   RowPlan(const Strided<N>& view, const DType* types) {
     const int last = view.ndim - 1;
+    const bool registers = takes_registers<N>(types);
     for (int d = 0; d < last; ++d) rows *= view.shape[d];
     if (last >= 0) cols = view.shape[last];
     if (last > 0 && cols < long_row) fits = false;
     for (int k = 0; fits && k < N; ++k) {
       const auto& operand = view.operand[k];
       const int64_t stride = last >= 0 ? operand.strides[last] : 1;
+      element[k] = size_of(operand.dtype);
       if (!operand.data) supply[k] = Supply::number;
       else if (stride == 1) supply[k] = operand.dtype == types[k] ? Supply::direct : Supply::converted;
       else if (stride == 0 && k > 0 && operand.dtype == types[k]) supply[k] = Supply::repeated;
       else fits = false;
-      if (fits && supply[k] != Supply::direct) step = tile_elements;
+      const bool one = fits && (supply[k] == Supply::number || supply[k] == Supply::repeated);
+      if (one && registers) repeated |= 1u << k;
+      else if (fits && supply[k] != Supply::direct) step = tile_elements;
     }
+    if (!fits) return;
+    // An output that does not stay in the cache is made in a buffer and stored past it, whole lines at a time.
+    const int64_t row_bytes = last > 0 ? view.operand[0].strides[last - 1] * element[0] : 0;
+    streamed = supply[0] == Supply::direct && goes_past_cache<N>(view, types, rows * cols) && row_bytes % 64 == 0;
+    for (int d = 0; d < last - 1; ++d) streamed = streamed && view.operand[0].strides[d] * element[0] % 64 == 0;
+    if (streamed) step = tile_elements;
     stretches = (cols + step - 1) / step;
   }
   int64_t units() const { return rows * stretches; }
   int64_t grain() const {
-    const int64_t each = cols < step ? cols : step;
-    return each < elementwise_grain ? elementwise_grain / (each > 0 ? each : 1) : 1;
+    const int64_t each = cols < step ? cols : step, piece = grain_for(rows * cols);
+    return each < piece ? piece / (each > 0 ? each : 1) : 1;
   }
 };
 
-static inline void repeat_element(void* buffer, const void* value, int element, int64_t n) {
-  move_tile({static_cast<char*>(buffer), n, 1}, {const_cast<char*>(static_cast<const char*>(value)), 0, 0}, element, 1, n);
+template <class T> static inline void repeat(void* buffer, T value, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) static_cast<T*>(buffer)[i] = value;
+}
+// The one value of a row in a buffer: as a register of what the loop computes in, or n times.
+static inline void repeat_value(void* buffer, const void* value, DType type, bool as_register, int64_t n) {
+  const auto bits = [&]<int bytes>() { return *static_cast<const typename BitsOf<bytes>::type*>(value); };
+  if (as_register) {
+    if (type == DType::bf16) return repeat(buffer, to_float(*static_cast<const bf16*>(value)), register_bytes / 4);
+    if (type == DType::f16) return repeat(buffer, to_float(*static_cast<const f16*>(value)), register_bytes / 4);
+    n = register_bytes / size_of(type);
+  }
+  switch (size_of(type)) {
+    case 1: return repeat(buffer, bits.template operator()<1>(), n);
+    case 2: return repeat(buffer, bits.template operator()<2>(), n);
+    case 4: return repeat(buffer, bits.template operator()<4>(), n);
+    default: return repeat(buffer, bits.template operator()<8>(), n);
+  }
 }
 
 template <int N>
@@ -143,60 +190,58 @@ template <int N>
   alignas(64) char buffer[N][tile_elements * 8];
   const int outer = view.ndim > 0 ? view.ndim - 1 : 0;
   const int64_t widest = plan.cols < plan.step ? plan.cols : plan.step;
-  int64_t index[max_dims], offset[N] = {};
-  int64_t stretch = begin % plan.stretches, row = begin / plan.stretches;
+  int64_t index[max_dims];
+  char* row[N];  // the first element of the current row
+  for (int k = 0; k < N; ++k) row[k] = static_cast<char*>(view.operand[k].data);
+  const auto advance = [&](int d, int64_t steps) {
+    for (int k = 0; k < N; ++k)
+      if (plan.supply[k] != Supply::number) row[k] += steps * view.operand[k].strides[d] * plan.element[k];
+  };
+  int64_t stretch = begin % plan.stretches, number = begin / plan.stretches;
   for (int d = outer - 1; d >= 0; --d) {
-    index[d] = row % view.shape[d];
-    row /= view.shape[d];
-    for (int k = 0; k < N; ++k) offset[k] += index[d] * (view.operand[k].data ? view.operand[k].strides[d] : 0);
+    index[d] = number % view.shape[d];
+    number /= view.shape[d];
+    advance(d, index[d]);
   }
   for (int k = 1; k < N; ++k) {
-    if (plan.supply[k] == Supply::number) fill_tile(buffer[k], types[k], view.operand[k].scalar, widest);
+    if (plan.supply[k] == Supply::number) fill_number<N>(buffer[k], types, k, view.operand[k].scalar, widest);
   }
-  // One flat row, an output that does not stay in the cache: scalars of flat arrays, fills.
-  const bool streamed = plan.step == tile_elements && plan.rows == 1 && plan.supply[0] == Supply::direct &&
-                        goes_past_cache<N>(view, types, plan.cols);
   bool new_row = true;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t col = stretch * plan.step, n = col + plan.step < plan.cols ? plan.step : plan.cols - col;
     void* data[N];
     for (int k = 0; k < N; ++k) {
-      const auto& operand = view.operand[k];
-      const int element = size_of(operand.dtype);
-      char* const row_start = static_cast<char*>(operand.data) + offset[k] * element;
-      data[k] = plan.supply[k] == Supply::direct ? row_start + col * element : buffer[k];
+      data[k] = plan.supply[k] == Supply::direct ? row[k] + col * plan.element[k] : buffer[k];
       if (k == 0) continue;
-      if (plan.supply[k] == Supply::repeated && new_row) repeat_element(buffer[k], row_start, element, widest);
+      if (plan.supply[k] == Supply::repeated && new_row) repeat_value(buffer[k], row[k], types[k], plan.repeated, widest);
       if (plan.supply[k] == Supply::converted)
-        widen_tile(reinterpret_cast<float*>(buffer[k]), row_start + col * element, operand.dtype, n);
+        widen_tile(reinterpret_cast<float*>(buffer[k]), row[k] + col * plan.element[k], view.operand[k].dtype, n);
     }
     void* const place = data[0];
-    if (streamed) data[0] = buffer[0];
-    loop(data, n);
-    if (streamed) stream_bytes(static_cast<char*>(place), buffer[0], n * size_of(types[0]));
-    if (plan.supply[0] == Supply::converted) {
-      char* const out = static_cast<char*>(view.operand[0].data) + (offset[0] + col) * size_of(view.operand[0].dtype);
-      narrow_tile(out, view.operand[0].dtype, reinterpret_cast<const float*>(buffer[0]), n);
-    }
+    if (plan.streamed) data[0] = buffer[0];
+    loop(data, n, plan.repeated);
+    if (plan.streamed) stream_bytes(static_cast<char*>(place), buffer[0], n * plan.element[0]);
+    if (plan.supply[0] == Supply::converted)
+      narrow_tile(row[0] + col * plan.element[0], view.operand[0].dtype, reinterpret_cast<const float*>(buffer[0]), n);
     new_row = false;
     if (++stretch < plan.stretches) continue;
     stretch = 0;
     new_row = true;
     for (int d = outer - 1; d >= 0; --d) {
-      for (int k = 0; k < N; ++k) offset[k] += view.operand[k].data ? view.operand[k].strides[d] : 0;
+      advance(d, 1);
       if (++index[d] < view.shape[d]) break;
       index[d] = 0;
-      for (int k = 0; k < N; ++k) offset[k] -= view.operand[k].data ? view.shape[d] * view.operand[k].strides[d] : 0;
+      advance(d, -view.shape[d]);
     }
   }
-  if (streamed) stream_end();
+  if (plan.streamed) stream_end();
 }
 
 template <int N>
 [[gnu::noinline]] static bool run_long_rows(const Launch& launch, const Strided<N>& view, Loop loop, const DType* types) {
   const RowPlan<N> plan(view, types);
   if (!plan.fits) return false;
-  if (plan.rows * plan.cols < parallel_pieces * elementwise_grain) {
+  if (plan.rows * plan.cols < parallel_elements) {
     run_rows<N>(view, plan, loop, types, 0, plan.units());
   } else {
     parallel_for(launch, plan.units(), plan.grain(),
@@ -209,18 +254,18 @@ template <int N>
 template <int N>
 [[gnu::noinline]] static void run_flat(const Launch& launch, const Strided<N>& view, Loop loop, const DType* types, int64_t n) {
   const bool streamed = goes_past_cache<N>(view, types, n);
-  parallel_for(launch, n, elementwise_grain, [&](int64_t begin, int64_t end) {
+  parallel_for(launch, n, grain_for(n), [&](int64_t begin, int64_t end) {
     void* data[N];
     if (!streamed) {
       for (int k = 0; k < N; ++k) data[k] = static_cast<char*>(view.operand[k].data) + begin * size_of(types[k]);
-      return loop(data, end - begin);
+      return loop(data, end - begin, 0);
     }
     alignas(64) char buffer[tile_elements * 8];
     for (int64_t i = begin; i < end; i += tile_elements) {
       const int64_t count = i + tile_elements < end ? tile_elements : end - i;
       for (int k = 1; k < N; ++k) data[k] = static_cast<char*>(view.operand[k].data) + i * size_of(types[k]);
       data[0] = buffer;
-      loop(data, count);
+      loop(data, count, 0);
       stream_bytes(static_cast<char*>(view.operand[0].data) + i * size_of(types[0]), buffer, count * size_of(types[0]));
     }
     stream_end();
@@ -242,7 +287,7 @@ template <int N>
       flat = flat && operand.data && operand.dtype == types[k] && (view.ndim == 0 || operand.strides[0] == 1);
     }
     if (flat) {
-      if (n < parallel_pieces * elementwise_grain) loop(data, n);
+      if (n < parallel_elements) loop(data, n, 0);
       else run_flat<N>(launch, view, loop, types, n);
       return {};
     }

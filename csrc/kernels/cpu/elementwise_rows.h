@@ -7,6 +7,7 @@
 #pragma once
 #include <cmath>
 
+#include "kernels/cpu/bf16_pairs.h"
 #include "kernels/cpu/elementwise_loop.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/simd_functions.h"
@@ -31,79 +32,123 @@ namespace tg::TG_ISA {
   return map_lanes(a, b, [](double x, double y) { return ::fmod(x, y); });
 }
 
-// What a loop over T holds in its registers.
-template <class T> struct RegisterOf { using type = Integer<T>; };
-template <> struct RegisterOf<float> { using type = Vec<float>; };
-template <> struct RegisterOf<double> { using type = Vec<double>; };
+template <class T> constexpr bool is_16_bit_float = dtype_of<T> == DType::bf16 || dtype_of<T> == DType::f16;
+template <class T> constexpr bool is_float_type = dtype_of<T> == DType::f32 || dtype_of<T> == DType::f64 || is_16_bit_float<T>;
 
-template <class T> constexpr bool is_float_type = dtype_of<T> == DType::f32 || dtype_of<T> == DType::f64;
+// 16-bit floats are computed with in float32. An operand of their loops: n elements, or one value as a register of float32.
+template <class T> struct HalfInput {
+  using V = Vec<float>;
+  const T* p;
+  V value = V(0.0f);
+  bool is_value;
 
-template <class F, class T> static void unary_loop(void* const* data, int64_t n) {
-  using V = typename RegisterOf<T>::type;
+  TG_INLINE HalfInput(const void* data, bool is_value) : p(static_cast<const T*>(data)), is_value(is_value) {
+    if (is_value) value = V::load(static_cast<const float*>(data));
+  }
+  TG_INLINE V at(int64_t i, int64_t n) const { return is_value ? value : V::load(p + i, n); }
+  TG_INLINE Bf16Pairs pairs(int64_t i) const { return is_value ? Bf16Pairs{value, value} : Bf16Pairs::load(p + i); }
+};
+
+template <class F, class T, class... In> TG_INLINE void half_loop(T* out, int64_t n, const In&... in) {
+  int64_t i = 0;
+  if constexpr (dtype_of<T> == DType::bf16) {
+    for (; i + Bf16Pairs::width <= n; i += Bf16Pairs::width)
+      Bf16Pairs{F{}(in.pairs(i).even...), F{}(in.pairs(i).odd...)}.store(out + i);
+  }
+  constexpr int width = Vec<float>::width;
+  for (; i + width <= n; i += width) F{}(in.at(i, width)...).store(out + i);
+  if (i < n) F{}(in.at(i, n - i)...).store(out + i, n - i);
+}
+
+template <class F, class T> static void unary_loop(void* const* data, int64_t n, unsigned) {
   T* out = static_cast<T*>(data[0]);
   const T* x = static_cast<const T*>(data[1]);
-  if constexpr (is_float_type<T>) {
+  if constexpr (is_16_bit_float<T>) {
+    half_loop<F>(out, n, HalfInput<T>(x, false));
+  } else if constexpr (is_float_type<T>) {
+    using V = Vec<T>;
     int64_t i = 0;
     for (; i + V::width <= n; i += V::width) F{}(V::load(x + i)).store(out + i);
     if (i < n) F{}(V::load(x + i, n - i)).store(out + i, n - i);
   } else {
+    using V = Integer<T>;
 #pragma omp simd  // the output is an input or apart from it, never shifted against it
     for (int64_t i = 0; i < n; ++i) out[i] = F{}(V{x[i]}).value;
   }
 }
 
-template <class F, class T> static void binary_loop(void* const* data, int64_t n) {
-  using V = typename RegisterOf<T>::type;
+// A repeated operand's pointer stands still.
+template <class F, class T> static void binary_loop(void* const* data, int64_t n, [[maybe_unused]] unsigned repeated) {
   T* out = static_cast<T*>(data[0]);
   const T* a = static_cast<const T*>(data[1]);
   const T* b = static_cast<const T*>(data[2]);
-  if constexpr (!is_float_type<T>) {
+  if constexpr (is_16_bit_float<T>) {
+    half_loop<F>(out, n, HalfInput<T>(a, repeated & 2), HalfInput<T>(b, repeated & 4));
+  } else if constexpr (is_float_type<T>) {
+    using V = Vec<T>;
+    const int64_t step_a = repeated & 2 ? 0 : V::width, step_b = repeated & 4 ? 0 : V::width;
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width, a += step_a, b += step_b) F{}(V::load(a), V::load(b)).store(out + i);
+    if (i < n) F{}(V::load(a, n - i), V::load(b, n - i)).store(out + i, n - i);
+  } else {
+    using V = Integer<T>;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) out[i] = F{}(V{a[i]}, V{b[i]}).value;
-  } else {
-    int64_t i = 0;
-    for (; i + V::width <= n; i += V::width) F{}(V::load(a + i), V::load(b + i)).store(out + i);
-    if (i < n) F{}(V::load(a + i, n - i), V::load(b + i, n - i)).store(out + i, n - i);
   }
 }
 
-template <class F, class T> static void ternary_loop(void* const* data, int64_t n) {
-  using V = typename RegisterOf<T>::type;
+template <class F, class T> static void ternary_loop(void* const* data, int64_t n, [[maybe_unused]] unsigned repeated) {
   T* out = static_cast<T*>(data[0]);
   const T* a = static_cast<const T*>(data[1]);
   const T* b = static_cast<const T*>(data[2]);
   const T* c = static_cast<const T*>(data[3]);
-  if constexpr (!is_float_type<T>) {
+  if constexpr (is_float_type<T>) {
+    using V = Vec<T>;
+    const int64_t step_a = repeated & 2 ? 0 : V::width, step_b = repeated & 4 ? 0 : V::width;
+    const int64_t step_c = repeated & 8 ? 0 : V::width;
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width, a += step_a, b += step_b, c += step_c)
+      F{}(V::load(a), V::load(b), V::load(c)).store(out + i);
+    if (i < n) F{}(V::load(a, n - i), V::load(b, n - i), V::load(c, n - i)).store(out + i, n - i);
+  } else {
+    using V = Integer<T>;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) out[i] = F{}(V{a[i]}, V{b[i]}, V{c[i]}).value;
-  } else {
-    int64_t i = 0;
-    for (; i + V::width <= n; i += V::width) F{}(V::load(a + i), V::load(b + i), V::load(c + i)).store(out + i);
-    if (i < n) F{}(V::load(a + i, n - i), V::load(b + i, n - i), V::load(c + i, n - i)).store(out + i, n - i);
   }
 }
 
-// The loop of functor F for type T, or null where F does not take it.
-template <class F, class T> constexpr Loop unary_for() {
+// Functions that take less time than moving their operands: these have loops over 16-bit floats of their own. The others
+// are given float32, converted through a buffer.
+template <class F> constexpr bool is_light = false;
+#define TG_LIGHT(name) template <> inline constexpr bool is_light<name> = true;
+TG_LIGHT(unary_neg)
+TG_LIGHT(unary_abs)
+TG_LIGHT(unary_square)
+TG_LIGHT(unary_relu) TG_LIGHT(unary_sqrt) TG_LIGHT(binary_add) TG_LIGHT(binary_sub) TG_LIGHT(binary_mul) TG_LIGHT(binary_div)
+    TG_LIGHT(binary_maximum) TG_LIGHT(binary_minimum) TG_LIGHT(binary_relu_backward)
+#undef TG_LIGHT
+
+    // The loop of functor F for type T, or null where F does not take it.
+    template <class F, class T> constexpr Loop unary_for() {
   constexpr unsigned domain = is_float_type<T> ? floats : dtype_of<T> == DType::b8 ? booleans : integers;
-  if constexpr ((F::domain & domain) != 0) return unary_loop<F, T>;
+  if constexpr ((F::domain & domain) != 0 && (is_light<F> || !is_16_bit_float<T>)) return unary_loop<F, T>;
   else return nullptr;
 }
 template <class F, class T> constexpr Loop binary_for() {
   constexpr unsigned domain = is_float_type<T> ? floats : dtype_of<T> == DType::b8 ? booleans : integers;
-  if constexpr ((F::domain & domain) != 0) return binary_loop<F, T>;
+  if constexpr ((F::domain & domain) != 0 && (is_light<F> || !is_16_bit_float<T>)) return binary_loop<F, T>;
   else return nullptr;
 }
 
 template <class F, class T> constexpr Loop ternary_for() {
   constexpr unsigned domain = is_float_type<T> ? floats : dtype_of<T> == DType::b8 ? booleans : integers;
-  if constexpr ((F::domain & domain) != 0) return ternary_loop<F, T>;
+  if constexpr ((F::domain & domain) != 0 && (is_light<F> || !is_16_bit_float<T>)) return ternary_loop<F, T>;
   else return nullptr;
 }
 
-// One loop per compute type, by DType; the 16-bit floats use float's.
+// One loop per type of element, by DType; null for 16-bit floats where float32's is to be used.
 #define TG_BY_TYPE(loop_for, F)                                                                                  \
-  {loop_for<F, float>(),   loop_for<F, double>(),  loop_for<F, float>(),  loop_for<F, float>(), loop_for<F, int64_t>(), \
+  {loop_for<F, float>(),   loop_for<F, double>(),  loop_for<F, bf16>(),  loop_for<F, f16>(), loop_for<F, int64_t>(), \
    loop_for<F, int32_t>(), loop_for<F, int8_t>(), loop_for<F, uint8_t>(), loop_for<F, bool>()}
 
 template <class F> constexpr Loop unary_loops[dtype_count] = TG_BY_TYPE(unary_for, F);
@@ -113,18 +158,21 @@ template <class F> constexpr Loop ternary_loops[dtype_count] = TG_BY_TYPE(ternar
 
 // --- rows of the kernel table --------------------------------------------------------------------------------------------
 
+// The type of the loop's elements: the output's own where there is a loop for it, else the one it computes in.
+static DType loop_type(DType type, const Loop* loops) { return loops[static_cast<int>(type)] ? type : compute_type(type); }
+
 template <class F> static Status unary_row(const Launch& launch, const Strided<2>& view) {
-  const DType type = compute_type(view.operand[0].dtype);
+  const DType type = loop_type(view.operand[0].dtype, unary_loops<F>);
   return run_elementwise<2>(launch, view, unary_loops<F>[static_cast<int>(type)], { type, type });
 }
 
 template <class F> static Status binary_row(const Launch& launch, const Strided<3>& view) {
-  const DType type = compute_type(view.operand[0].dtype);
+  const DType type = loop_type(view.operand[0].dtype, binary_loops<F>);
   return run_elementwise<3>(launch, view, binary_loops<F>[static_cast<int>(type)], { type, type, type });
 }
 
 template <class F> static Status ternary_row(const Launch& launch, const Strided<4>& view) {
-  const DType type = compute_type(view.operand[0].dtype);
+  const DType type = loop_type(view.operand[0].dtype, ternary_loops<F>);
   return run_elementwise<4>(launch, view, ternary_loops<F>[static_cast<int>(type)], { type, type, type, type });
 }
 

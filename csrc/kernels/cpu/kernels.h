@@ -10,13 +10,17 @@ namespace tg::TG_ISA {
 namespace lower = avx512;
 #elif defined(TG_ISA_avx512)
 namespace lower = avx2;
-#elif defined(TG_ISA_avx2)
+#elif defined(TG_ISA_avx2) || defined(TG_ISA_neon)
 namespace lower = baseline;
 #else  // there is none: never called
 namespace lower { const KernelTable& table(); }
 #endif
 
+#if defined(TG_ISA_neon)
+enum class Level { baseline, neon, avx512_bf16 };
+#else
 enum class Level { baseline, avx2, avx512, avx512_bf16 };
+#endif
 inline constexpr Level level = Level::TG_ISA;
 
 // elementwise.cpp; a null entry means that the next lower instruction set does it as well

@@ -32,6 +32,8 @@
 
 namespace tg::TG_ISA {
 
+static constexpr int64_t row_cost = 64;  // a row takes as long as so many elements, however short it is
+
 // --- values only
 template <class S, class T> static void max_down(const WindowRows& rows, const S* plane, int64_t begin, int64_t end, T* to) {
   constexpr int64_t width = Vec<T>::width;
@@ -169,7 +171,7 @@ Status max_pool(const Launch& launch, const Pool& v, const void* in, void* out, 
     const int64_t rows = v.depth.out * v.rows.out, in_plane = v.depth.in * v.rows.in * v.cols.in;
     const int64_t window_rows = v.depth.first[1] * v.rows.first[1];
     const bool pairs = !places && windows_are_pairs(v);
-    parallel_for(launch, v.planes * rows, rows_per_piece(window_rows * v.cols.in + v.cols.out),
+    parallel_for(launch, v.planes * rows, rows_per_piece(window_rows * v.cols.in + v.cols.out + row_cost),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t row = begin; row < end; ++row) {
                      if constexpr (sizeof(S) == sizeof(T)) {
@@ -195,7 +197,7 @@ Status max_pool_backward(const Launch& launch, const Pool& v, const void* in, co
     const int64_t rows = v.depth.out * v.rows.out, in_plane = v.depth.in * v.rows.in * v.cols.in;
     const bool pairs = windows_are_pairs(v);
     const bool whole = pairs && rows * v.depth.first[1] * v.rows.first[1] * 2 * v.cols.out == in_plane;  // all are written
-    parallel_for(launch, v.planes, rows_per_piece(in_plane + rows * v.cols.out), [&](int64_t begin, int64_t end) {
+    parallel_for(launch, v.planes, rows_per_piece(in_plane + rows * (v.cols.out + row_cost)), [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p) {
         T* dx_plane = static_cast<T*>(dx) + p * in_plane;
         if (!whole) memset(dx_plane, 0, static_cast<size_t>(in_plane) * sizeof(T));

@@ -15,8 +15,9 @@
 // Cost: one read of the input; one operation per element. Memory is the limit.
 //
 // Numerics. The tree of additions depends on shape and layout alone, never on the threads:
-//   rows       up to 65536 elements are a segment: four vectors of chains, cut every 1024 elements and added up again;
-//              segments are added in double precision, first within a piece, then piece by piece in order
+//   rows       up to 65536 elements are a segment, longer rows have equal ones, a multiple of four of them: four vectors of
+//              chains, cut every 1024 elements and added up again; segments are added in double precision, first within a
+//              piece, then piece by piece in order
 //   columns    rows are added in groups of eight by a balanced tree, the groups of up to 512 rows in a chain, and those
 //              sums in double precision
 // so an error grows like the 64 to 128 additions of the longest float chain and no further. float64 has the same tree with
@@ -33,13 +34,14 @@
 
 namespace tg::TG_ISA {
 
-static constexpr int64_t row_segment = 65536;          // elements of a row that one call reduces
+static constexpr int64_t row_segment = 65536;          // elements of a row that one call reduces at most
 static constexpr int64_t column_rows = 512;            // rows that one call reduces, ...
 static constexpr int64_t column_block = 256;           // ... this many columns wide: a few cache lines of each row
 static constexpr int64_t buffer_elements = 4096;       // 16 KB of float32
 static constexpr int64_t short_row = 16;               // below this adding up lanes costs more than transposing, ...
 static constexpr int64_t short_row_of_positions = 32;  // ... and below this looking for the place of an extreme does
 static constexpr int64_t piece_elements = 16384;       // the least that is worth a thread
+static constexpr int64_t least_elements = 65536;       // fewer are done before a second thread has begun
 static constexpr int64_t max_pieces = 32;              // of one output; their accumulators are on the stack
 
 struct Dim { int64_t size, in, out; };  // strides of the input and of the output
@@ -82,6 +84,13 @@ static void sort_dims(Dim* dims, int& ndim) {
   if (ndim > 0) ndim = merged + 1;
 }
 
+// Segments of equal size, so that the threads get equal shares: 65537 elements are four, not one and a bit.
+static int64_t even_segment(int64_t length) {
+  if (length <= row_segment) return row_segment;
+  const int64_t segments = (length + 4 * row_segment - 1) / (4 * row_segment) * 4;
+  return ((length + segments - 1) / segments + 1023) / 1024 * 1024;
+}
+
 static Plan make_plan(const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
   Plan p;
   p.reducer = reducer;
@@ -121,7 +130,7 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, DType type,
   p.length = last_reduced.size;
   const int64_t block_width = !p.columns ? 1 : p.width < column_block ? p.width : column_block;
   const int64_t buffered_rows = buffer_elements / block_width;
-  if (!p.columns) p.segment = p.buffered ? buffer_elements : row_segment;
+  if (!p.columns) p.segment = p.buffered ? buffer_elements : even_segment(p.length);
   else p.segment = p.buffered && buffered_rows < column_rows ? buffered_rows : column_rows;
   if (p.segment > p.length && p.length > 0) p.segment = p.length;
   p.segments_per_run = (p.length + p.segment - 1) / p.segment;
@@ -274,10 +283,11 @@ static void reduce_item_in_parallel(const Launch& launch, const Plan& p, int64_t
   store_results(p, item.out, item.out_stride, acc, item.count);
 }
 
-static Status reduce(const Launch& launch, const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
+static Status reduce(Launch launch, const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
   if (!reducer) return {Status::missing, 0};
   const Plan p = make_plan(view, reducer, type, keeps_order);
   const int64_t items = p.outputs * p.blocks;
+  if (p.outputs * p.width * p.segments * p.segment < least_elements && !p.buffered) launch.threads = 1;
   if (items < 16 && p.pieces > 1 && launch.threads > 1) {
     for (int64_t item = 0; item < items; ++item) reduce_item_in_parallel(launch, p, item);
     return {};

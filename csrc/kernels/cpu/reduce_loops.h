@@ -61,6 +61,7 @@ struct Multiply {
 struct Largest {
   template <class T> static constexpr T identity = lowest<T>();
   template <class V> static V combine(V a, V b) { return max(a, b); }
+  template <class V> static V passing_nan(V x, V best) { return max_or_second(x, best); }
   template <class T> static bool better(T x, T best) { return x > best || (x != x && best == best); }  // NaN wins
   template <class T> static T across(Vec<T> v) { return reduce_max(v); }
 };
@@ -68,6 +69,7 @@ struct Largest {
 struct Smallest {
   template <class T> static constexpr T identity = highest<T>();
   template <class V> static V combine(V a, V b) { return min(a, b); }
+  template <class V> static V passing_nan(V x, V best) { return min_or_second(x, best); }
   template <class T> static bool better(T x, T best) { return x < best || (x != x && best == best); }
   template <class T> static T across(Vec<T> v) { return reduce_min(v); }
 };
@@ -94,6 +96,24 @@ template <class M, class T> [[gnu::always_inline]] static inline T mapped(T x) {
 
 // --- one contiguous run into one value ----------------------------------------------------------------------------------
 
+// The extreme of at least four registers without a look at NaN. Sums, which the adders do meanwhile, tell whether there may have
+// been one: then, or if both infinities or an overflow met, `sure` becomes false.
+template <class F, class T> [[gnu::always_inline]] static inline T fold_numbers(const T* x, int64_t n, bool& sure) {
+  using V = Vec<T>;
+  const V identity(F::template identity<T>);
+  V best[4] = {identity, identity, identity, identity}, sum[4];
+  for (int j = 0; j < 4; ++j) sum[j] = V(T(0));
+  int64_t i = 0;
+  const auto take = [&](V v, int j) { best[j] = F::passing_nan(v, best[j]), sum[j] += v; };
+  for (; i + 4 * V::width <= n; i += 4 * V::width) {
+    for (int j = 0; j < 4; ++j) take(V::load(x + i + j * V::width), j);
+  }
+  for (; i + V::width <= n; i += V::width) take(V::load(x + i), 0);
+  if (i < n) take(V::load(x + n - V::width), 1);  // some of them again
+  sure = !any(is_nan((sum[0] + sum[1]) + (sum[2] + sum[3])));
+  return F::across(F::passing_nan(F::passing_nan(best[0], best[1]), F::passing_nan(best[2], best[3])));
+}
+
 template <class F, class T, class M = Itself> static T fold(const T* x, int64_t n) {
   if constexpr (!std::is_floating_point_v<T>) {
     T value = F::template identity<T>;
@@ -108,6 +128,11 @@ template <class F, class T, class M = Itself> static T fold(const T* x, int64_t 
       for (; i + V::width <= n; i += V::width) chain = F::combine(chain, M::of(V::load(x + i)));
       if (i < n) chain = F::combine(chain, M::of(V::load(x + i, n - i, F::template identity<T>)));
       return F::across(chain);
+    }
+    if constexpr (requires { F::passing_nan(identity, identity); }) {
+      bool sure;
+      const T best = fold_numbers<F>(x, n, sure);
+      if (sure) return best;
     }
     V total[4] = {identity, identity, identity, identity};
     for (int64_t begin = 0; begin < n; begin += 1024) {  // short chains, then a chain of their results

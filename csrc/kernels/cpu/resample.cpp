@@ -7,12 +7,16 @@
 // Cutting up: for each row of the result,
 //
 //   1. down:    the rows it looks at are summed into one buffer row of W places (in L1), plain vector arithmetic
-//   2. across:  each register of results picks its places from the buffer by a permutation worked out beforehand (column_plan.h)
+//   2. across:  each register of results picks its places from the buffer by a permutation worked out beforehand, or each
+//               result of large windows sums its own stretch of the buffer (column_plan.h)
+//
+// A row of the result that looks at the same as the row above is copied from it: gradients of windows that do not overlap, and
+// enlarged images, consist of such rows.
 //
 // Cost: H' (taps of a row) W + H' W' (taps of a column) multiply-adds; every input row that a result looks at is read once for it.
 //
-// Numerics: computed in float32 (double for double); both sums are fma chains in the order of the taps, so a result depends on
-// its own taps alone, not on the number of threads. An element that is not looked at has no influence, whatever it is.
+// Numerics: computed in float32 (double for double); both sums are fma chains in the order of the taps (a stretch: a chain in
+// each lane, then the lanes), so a result depends on the taps alone, not on the number of threads. An element that is not looked at has no influence, whatever it is.
 #include "core/parallel.h"
 #include "kernels/cpu/column_plan.h"
 #include "kernels/cpu/rows.h"
@@ -79,11 +83,29 @@ static void sum_down(const RowTaps<S>& taps, int64_t begin, int64_t end, T divis
   }
 }
 
+// The results of a block one by one, each a stretch of the row.
+template <class T> static Vec<T> sum_stretches(const ColumnTap<T>& tap, int64_t taps, const T* row) {
+  constexpr int64_t width = Vec<T>::width;
+  T sums[width];
+  for (int64_t l = 0; l < width; ++l) {
+    const T *const from = row + tap.base + tap.lanes[l], *const weight = tap.weight + l * taps;
+    const int64_t count = tap.lanes[width + l];
+    Vec<T> sum(T(0));
+    for (int64_t k = 0; k < count; k += width)
+      sum = fma(Vec<T>::load(weight + k, count - k), Vec<T>::load(from + k, count - k), sum);
+    sums[l] = count ? reduce_add(sum) : T(0);
+  }
+  return Vec<T>::load(sums);
+}
+
 // Step 2 for one block, from a row of which place 0 is at `row`.
 template <class S, class T>
 TG_INLINE void sum_across(const ColumnPlan<T>& plan, int64_t block, const T* row, Vec<T> row_divisor, bool divide, S* out) {
   Vec<T> sum(T(0));
-  for (int64_t k = plan.first[block]; k < plan.first[block + 1]; ++k) {
+  const int64_t begin = plan.first[block], end = plan.first[block + 1];
+  const bool stretches = begin < end && plan.taps[begin].kind == ColumnTap<T>::stretches;
+  if (stretches) sum = sum_stretches(plan.taps[begin], end - begin, row);
+  for (int64_t k = stretches ? end : begin; k < end; ++k) {
     const ColumnTap<T>& tap = plan.taps[k];
     const Vec<T> weight = Vec<T>::load(tap.weight), added = fma(weight, pick(row, tap), sum);
     sum = tap.ragged ? select(weight != Vec<T>(T(0)), added, sum) : added;
@@ -134,6 +156,25 @@ static void resample_row(const Resample& v, const ColumnPlan<T>& plan, const S* 
   }
 }
 
+// Do rows i and i - 1 of the result look at the same with the same weights?
+static bool repeats_row_above(const Taps& rows, int64_t i) {
+  if (i == 0 || !rows.first) return false;
+  const int64_t first = rows.first[i], above = rows.first[i - 1], count = rows.first[i + 1] - first;
+  if (count != first - above || (rows.divisor && rows.divisor[i] != rows.divisor[i - 1])) return false;
+  for (int64_t k = 0; k < count; ++k)
+    if (rows.index[first + k] != rows.index[above + k] || rows.weight[first + k] != rows.weight[above + k]) return false;
+  return true;
+}
+
+template <class S> TG_INLINE void copy_row(const S* from, S* to, int64_t n) {
+  using T = Compute<S>;
+  if constexpr (sizeof(S) == sizeof(T)) {
+    for (int64_t j = 0; j < n; j += Vec<T>::width) Vec<T>::load(from + j, n - j).store(to + j, n - j);
+  } else {
+    __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(S));
+  }
+}
+
 // --- rows of the table ------------------------------------------------------------------------------------------------
 size_t resample_workspace(const Resample& v) {
   return v.dtype == DType::f64 ? column_plan_bytes<double>(v.cols) : column_plan_bytes<float>(v.cols);
@@ -142,15 +183,20 @@ size_t resample_workspace(const Resample& v) {
 Status resample(const Launch& launch, const Resample& v, const void* in, void* out) {
   return visit_floating(v.dtype, [&]<class S>() {
     using T = Compute<S>;
-    const ColumnPlan<T> plan = v.cols.first ? plan_columns<T>(v.cols, launch.workspace) : ColumnPlan<T>{};
+    const ColumnPlan<T> plan = v.cols.first ? plan_columns<T>(v.cols, launch.workspace, true) : ColumnPlan<T>{};
     const int64_t taps = v.rows.first ? (v.rows.first[v.rows.out] + v.rows.out - 1) / v.rows.out : 1;
     const int64_t in_plane = v.rows.in * v.cols.in;
-    parallel_for(
-        launch, v.planes * v.rows.out, rows_per_piece(taps * v.cols.in + 2 * v.cols.out), [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; ++row)
-            resample_row<S, T>(v, plan, static_cast<const S*>(in) + row / v.rows.out * in_plane, row % v.rows.out,
-                               static_cast<S*>(out) + row * v.cols.out, static_cast<const S*>(in) + v.planes * in_plane);
-        });
+    parallel_for(launch, v.planes * v.rows.out, rows_per_piece(taps * v.cols.in + 2 * v.cols.out),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin; row < end; ++row) {
+                     S* const to = static_cast<S*>(out) + row * v.cols.out;
+                     const int64_t i = row % v.rows.out;
+                     if (row > begin && repeats_row_above(v.rows, i)) copy_row(to - v.cols.out, to, v.cols.out);
+                     else
+                       resample_row<S, T>(v, plan, static_cast<const S*>(in) + row / v.rows.out * in_plane, i, to,
+                                          static_cast<const S*>(in) + v.planes * in_plane);
+                   }
+                 });
     return Status{};
   });
 }

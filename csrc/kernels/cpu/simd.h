@@ -4,6 +4,7 @@
 //   baseline      4 / 2    GCC vector extensions         multiply, then add (two roundings)
 //   avx2          8 / 4                                   one rounding
 //   avx512        16 / 8   also avx512_bf16               one rounding
+//   neon          4 / 2    aarch64                        one rounding
 //
 // Kernels are written once over Vec and compiled once per ISA, each copy in its own namespace tg::<isa>. Two rules:
 //   1. Nothing here may be emitted as an inline function outside that namespace: the linker would keep one copy for all,
@@ -25,6 +26,8 @@
 #include "kernels/cpu/simd_avx512.h"
 #elif defined(TG_ISA_avx2)
 #include "kernels/cpu/simd_avx2.h"
+#elif defined(TG_ISA_neon)
+#include "kernels/cpu/simd_neon.h"
 #else
 #include "kernels/cpu/simd_baseline.h"
 #endif

@@ -16,10 +16,10 @@ template <class T> using Key = typename UnsignedOf<sizeof(T)>::type;
 
 template <class T> constexpr Key<T> sign_of = static_cast<Key<T>>(Key<T>{1} << (8 * sizeof(T) - 1));
 template <class T> constexpr Key<T> infinity_bits = 0;
-template <> constexpr uint32_t infinity_bits<float> = 0x7f800000u;
-template <> constexpr uint64_t infinity_bits<double> = 0x7ff0000000000000u;
-template <> constexpr uint16_t infinity_bits<bf16> = 0x7f80;
-template <> constexpr uint16_t infinity_bits<f16> = 0x7c00;
+template <> inline constexpr uint32_t infinity_bits<float> = 0x7f800000u;
+template <> inline constexpr uint64_t infinity_bits<double> = 0x7ff0000000000000u;
+template <> inline constexpr uint16_t infinity_bits<bf16> = 0x7f80;
+template <> inline constexpr uint16_t infinity_bits<f16> = 0x7c00;
 
 template <class T> TG_INLINE Key<T> key_of(T x) {
   using U = Key<T>;

@@ -7,6 +7,7 @@ import numpy as np
 from .. import _core, dtypes
 from ..device import require_cpu
 from ..random import fill_integers, fill_normal, fill_uniform
+from .arguments import need_tensor
 from .shape import sizes_of
 
 _DEFAULT = dtypes.float32
@@ -197,21 +198,25 @@ def _sizes(size, named):
 
 def zeros_like(x, *, dtype=None, device=None, requires_grad=False, memory_format=None):
     """Zeros in the shape and dtype of x."""
+    need_tensor("zeros_like", "x", x)
     return zeros(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(x, *, dtype=None, device=None, requires_grad=False, memory_format=None):
     """Ones in the shape and dtype of x."""
+    need_tensor("ones_like", "x", x)
     return ones(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 def full_like(x, fill_value, *, dtype=None, device=None, requires_grad=False, memory_format=None):
     """One value in the shape and dtype of x."""
+    need_tensor("full_like", "x", x)
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 def empty_like(x, *, dtype=None, device=None, requires_grad=False, memory_format=None):
     """A tensor in the shape and dtype of x, values not set."""
+    need_tensor("empty_like", "x", x)
     return empty(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
@@ -315,11 +320,13 @@ def randint(*args, generator=None, dtype=None, device=None, requires_grad=False,
 
 def rand_like(x, *, dtype=None, device=None, requires_grad=False, generator=None, memory_format=None):
     """Uniform numbers in the shape and dtype of x."""
+    need_tensor("rand_like", "x", x)
     return rand(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
 def randn_like(x, *, dtype=None, device=None, requires_grad=False, generator=None, memory_format=None):
     """Normal numbers in the shape and dtype of x."""
+    need_tensor("randn_like", "x", x)
     return randn(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
@@ -353,6 +360,7 @@ def bernoulli(p, *, generator=None):
     Raises:
         RuntimeError: a probability outside [0, 1].
     """
+    need_tensor("bernoulli", "p", p)
     if p.numel() and not bool(((p.detach() >= 0) & (p.detach() <= 1)).all()):
         raise RuntimeError(
             f"bernoulli: probabilities must lie in [0, 1], got values from {p.min().item():g} to {p.max().item():g}"
@@ -368,6 +376,7 @@ def multinomial(weights, num_samples, replacement=False, *, generator=None):
     Raises:
         RuntimeError: negative, infinite or all-zero weights; more samples than non-zero weights without replacement.
     """
+    need_tensor("multinomial", "weights", weights)
     w = weights.detach().to(dtypes.float64).numpy()
     if w.ndim not in (1, 2):
         raise RuntimeError(f"multinomial: expected weights with 1 or 2 dims, got shape {weights.shape}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .. import _core, dtypes
 from ..autograd.op import op
+from .arguments import need_tensor
 
 # --- arithmetic
 add = op(_core.add).backward(x=lambda dy: dy, y=lambda dy: dy)
@@ -266,11 +267,13 @@ def isnan(x):
 
 def isinf(x):
     """True where x is inf or -inf."""
+    need_tensor("isinf", "x", x)
     return abs(x) == float("inf") if x.dtype.is_floating_point else x != x
 
 
 def isfinite(x):
     """True where x is neither NaN nor infinite."""
+    need_tensor("isfinite", "x", x)
     return abs(x) < float("inf") if x.dtype.is_floating_point else x == x
 
 

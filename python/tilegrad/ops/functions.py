@@ -10,6 +10,7 @@ import math
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor, need_tensors
 from .elementwise import (
     abs,
     cos,
@@ -76,16 +77,19 @@ positive = op(_core.clone, name="positive").backward(x=lambda dy: dy)
 
 def deg2rad(x):
     """Degrees to radians."""
+    need_tensor("deg2rad", "x", x)
     return x * (math.pi / 180)
 
 
 def rad2deg(x):
     """Radians to degrees."""
+    need_tensor("rad2deg", "x", x)
     return x * (180 / math.pi)
 
 
 def sinc(x):
     """sin(pi x) / (pi x), 1 at 0."""
+    need_tensor("sinc", "x", x)
     at_zero = x == 0
     angle = where(at_zero, 1.0, x * math.pi)
     # near 0 the derivatives come from the series: the plain quotient would have none at 0 itself
@@ -94,6 +98,7 @@ def sinc(x):
 
 def logit(x, eps=None):
     """log(x / (1 - x)); with eps x is first limited to [eps, 1 - eps]."""
+    need_tensor("logit", "x", x)
     if eps is not None:
         x = x.clamp(eps, 1 - eps)
     return log(x / (1.0 - x))
@@ -101,6 +106,7 @@ def logit(x, eps=None):
 
 def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     """x with NaN, inf and -inf replaced: by nan, and by the largest and the smallest number of the dtype if not given."""
+    need_tensor("nan_to_num", "x", x)
     from ..dtypes import finfo
 
     if not x.dtype.is_floating_point:
@@ -114,6 +120,7 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 
 def signbit(x):
     """True where the sign is minus, also of -0."""
+    need_tensor("signbit", "x", x)
     if not x.dtype.is_floating_point:
         return x < 0
     return _core.lt(_core.copysign(1.0, x), 0.0)
@@ -121,16 +128,19 @@ def signbit(x):
 
 def isposinf(x):
     """True where x is inf."""
+    need_tensor("isposinf", "x", x)
     return x == float("inf") if x.dtype.is_floating_point else x != x
 
 
 def isneginf(x):
     """True where x is -inf."""
+    need_tensor("isneginf", "x", x)
     return x == float("-inf") if x.dtype.is_floating_point else x != x
 
 
 def isreal(x):
     """True everywhere: there are no complex tensors."""
+    need_tensor("isreal", "x", x)
     return x.new_ones(x.shape, dtype=_bool())
 
 
@@ -157,16 +167,19 @@ bitwise_left_shift, bitwise_right_shift = op(_core.bitwise_left_shift), op(_core
 
 def logaddexp2(x, y):
     """log2(2^x + 2^y)."""
+    need_tensors("logaddexp2", x=x, y=y)
     return logaddexp(x * _LN2, y * _LN2) * (1 / _LN2)
 
 
 def fmax(x, y):
     """The larger, elementwise; where one is NaN the other."""
+    need_tensor("fmax", "x", x)
     return where(y != y, x, where(x != x, y, x.maximum(y)))
 
 
 def fmin(x, y):
     """The smaller, elementwise; where one is NaN the other."""
+    need_tensor("fmin", "x", x)
     return where(y != y, x, where(x != x, y, x.minimum(y)))
 
 
@@ -180,6 +193,7 @@ def float_power(x, y):
 
 def rsub(x, y, *, alpha=1):
     """y - alpha * x."""
+    need_tensor("rsub", "x", x)
     return y - (x if alpha == 1 else x * alpha)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
-from .arguments import need_tensor
+from .arguments import need_tensor, need_tensors
 from .elementwise import copy_
 from .shape import broadcast_to, permute_op, reshape_op
 
@@ -300,6 +300,7 @@ _core.set_callback("setitem", setitem)
 
 def masked_select(x, mask):
     """The elements of x where the mask holds, as a vector."""
+    need_tensors("masked_select", x=x, mask=mask)
     if x.shape != mask.shape:
         shape = (_core.full(x.shape, 0, mask.dtype) | mask).shape
         x, mask = broadcast_to(x, shape), broadcast_to(mask, shape)
@@ -314,6 +315,7 @@ roll_op.backward(x=lambda dy, shift, dim: roll_op(dy, -shift, dim))
 
 def flip(x, *dims):
     """x with the given dims reversed; a copy."""
+    need_tensor("flip", "x", x)
     if len(dims) == 1 and not isinstance(dims[0], int):
         dims = tuple(dims[0])
     seen = [_dim("flip", d, x) for d in dims]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from .. import _core
+from .arguments import need_sequence, need_tensor, need_tensors
 from .elementwise import cast, copy_, masked_fill, where
 from .index import _dim, _long, flip, gather, index_add_op, index_copy_, index_select, index_select_op, narrow, setitem
 from .shape import broadcast_to, cat, expand_op, movedim, reshape_op, split, stack, transpose, unsqueeze
@@ -42,6 +43,7 @@ def _wider(a, b):
 
 def put(x, index, source, accumulate=False):
     """x with source written (or added) at positions of the flattened tensor."""
+    need_tensor("put", "x", x)
     return put_(x.clone(), index, source, accumulate)
 
 
@@ -63,6 +65,7 @@ def put_(x, index, source, accumulate=False):
 
 def index_put(x, indices, values, accumulate=False):
     """x with values written (or added, equal places in order) at ``x[indices]``; indices is a tuple of tensors."""
+    need_tensor("index_put", "x", x)
     return index_put_(x.clone(), indices, values, accumulate)
 
 
@@ -83,6 +86,7 @@ def index_put_(x, indices, values, accumulate=False):
 
 def index_copy(x, dim, index, source):
     """x with source's slices written at the given positions along a dim."""
+    need_tensor("index_copy", "x", x)
     out = x.clone()
     index_copy_(out, _dim("index_copy", dim, x), _long(index), source)
     return out
@@ -100,6 +104,7 @@ def index_fill(x, dim, index, value):
 
 def masked_scatter(x, mask, source):
     """x with the elements of source, in order, where the mask (broadcast) holds."""
+    need_tensors("masked_scatter", x=x, mask=mask)
     from .scan import cumsum
 
     shape = (_core.full(x.shape, 0, mask.dtype) | mask).shape
@@ -144,6 +149,7 @@ def argwhere(x):
 def repeat_interleave(x, repeats=None, dim=None, *, output_size=None):
     """Every slice along a dim (every element if dim is None) repeated: `repeats` times, or each its own number of times.
     ``repeat_interleave(repeats)`` gives the numbers 0, 1, ... so often."""
+    need_tensor("repeat_interleave", "x", x)
     from .creation import arange
     from .scan import cumsum
     from .sort import searchsorted
@@ -203,6 +209,7 @@ def tensor_split(x, indices_or_sections, dim=0):
 
 def hsplit(x, indices_or_sections):
     """tensor_split along dim 1 (dim 0 of a vector)."""
+    need_tensor("hsplit", "x", x)
     if x.ndim == 0:
         raise RuntimeError("torch.hsplit requires a tensor with at least 1 dimension, but got a tensor with 0 dimensions!")
     return tensor_split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
@@ -210,6 +217,7 @@ def hsplit(x, indices_or_sections):
 
 def vsplit(x, indices_or_sections):
     """tensor_split along dim 0."""
+    need_tensor("vsplit", "x", x)
     if x.ndim < 2:
         raise RuntimeError(
             f"torch.vsplit requires a tensor with at least 2 dimension, but got a tensor with {x.ndim} dimensions!"
@@ -219,6 +227,7 @@ def vsplit(x, indices_or_sections):
 
 def dsplit(x, indices_or_sections):
     """tensor_split along dim 2."""
+    need_tensor("dsplit", "x", x)
     if x.ndim < 3:
         raise RuntimeError(
             f"torch.dsplit requires a tensor with at least 3 dimension, but got a tensor with {x.ndim} dimensions!"
@@ -228,11 +237,13 @@ def dsplit(x, indices_or_sections):
 
 def dstack(tensors):
     """Tensors joined along dim 2, after they were given 3 dims."""
+    tensors = need_sequence("dstack", "tensors", tensors)
     return cat(list(atleast_3d(list(tensors))), 2)
 
 
 def column_stack(tensors):
     """Tensors joined along dim 1, after vectors became columns."""
+    tensors = need_sequence("column_stack", "tensors", tensors)
     return cat([x.reshape(-1, 1) if x.ndim < 2 else x for x in tensors], 1)
 
 
@@ -304,6 +315,7 @@ def cartesian_prod(*tensors):
 
 def combinations(x, r=2, with_replacement=False):
     """All combinations of r elements of a vector, (count, r), in the order of itertools."""
+    need_tensor("combinations", "x", x)
     from .creation import tensor
 
     if x.ndim != 1:
@@ -335,6 +347,7 @@ def _triangle_places(rows, columns, inside, dtype):
 
 def rot90(x, k=1, dims=(0, 1)):
     """x turned by k quarter turns in the plane of two dims, from the first towards the second; a copy."""
+    need_tensor("rot90", "x", x)
     if len(dims) != 2 or dims[0] % x.ndim == dims[1] % x.ndim:
         raise RuntimeError(f"rot90: expected two different rotation dims, got {dims}")
     k %= 4
@@ -348,6 +361,7 @@ def rot90(x, k=1, dims=(0, 1)):
 
 def fliplr(x):
     """x with dim 1 reversed."""
+    need_tensor("fliplr", "x", x)
     if x.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(x, 1)
@@ -355,6 +369,7 @@ def fliplr(x):
 
 def flipud(x):
     """x with dim 0 reversed."""
+    need_tensor("flipud", "x", x)
     if x.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return flip(x, 0)
@@ -372,6 +387,7 @@ def ravel(x):
 
 def diag_embed(x, offset=0, dim1=-2, dim2=-1):
     """Matrices, in dims dim1 and dim2 of the result, with the last dim of x on a diagonal and zeros elsewhere."""
+    need_tensor("diag_embed", "x", x)
     from .creation import arange
 
     n = x.shape[-1] + abs(offset)
@@ -388,6 +404,7 @@ def diagflat(x, offset=0):
 
 def vander(x, N=None, increasing=False):
     """The Vandermonde matrix of a vector (..., n): its powers as columns (..., n, N), falling unless `increasing`."""
+    need_tensor("vander", "x", x)
     from .creation import arange
 
     n = x.shape[-1] if N is None else N
@@ -407,6 +424,7 @@ def unravel_index(indices, shape):
 # --- one part of a tensor replaced, as an op without side effects
 def select_scatter(x, src, dim, index):
     """x with src in place of the slice at a position along a dim."""
+    need_tensor("select_scatter", "x", x)
     out = x.clone()
     out[(slice(None),) * _dim("select_scatter", dim, x) + (index,)] = src
     return out
@@ -414,6 +432,7 @@ def select_scatter(x, src, dim, index):
 
 def slice_scatter(x, src, dim=0, start=None, end=None, step=1):
     """x with src in place of a slice along a dim."""
+    need_tensor("slice_scatter", "x", x)
     out = x.clone()
     out[(slice(None),) * _dim("slice_scatter", dim, x) + (slice(start, end, step),)] = src
     return out
@@ -421,6 +440,7 @@ def slice_scatter(x, src, dim=0, start=None, end=None, step=1):
 
 def diagonal_scatter(x, src, offset=0, dim1=0, dim2=1):
     """x with src on a diagonal."""
+    need_tensor("diagonal_scatter", "x", x)
     from .shape import diagonal
 
     out = x.clone()

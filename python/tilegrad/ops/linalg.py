@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _core, dtypes
 from ..autograd.op import op
+from .arguments import need_tensor, need_tensors
 from .elementwise import where
 from .indexing import diag_embed
 from .matmul import matmul
@@ -83,6 +84,7 @@ def _(dy, a, out, needs):
 
 def solve(a, b, *, left=True):
     """x with a @ x = b (x @ a = b with left=False). b is (..., N, K), or (N,) or (..., N) beside a batch of matrices."""
+    need_tensor("solve", "b", b)
     _checked("solve", a)
     if not left:
         return _mt(solve(_mt(a), _mt(b)))
@@ -193,12 +195,14 @@ def cholesky(a, *, upper=False):
 
 def cholesky_solve(b, factor, upper=False):
     """x with a @ x = b, from the Cholesky factor of a."""
+    need_tensors("cholesky_solve", b=b, factor=factor)
     lower = _mt(factor) if upper else factor
     return solve_triangular(_mt(lower), solve_triangular(lower, b, upper=False), upper=True)
 
 
 def cholesky_inverse(factor, upper=False):
     """The inverse of a, from its Cholesky factor."""
+    need_tensor("cholesky_inverse", "factor", factor)
     inverse = inv_op(_mt(factor) if upper else factor)
     return matmul(_mt(inverse), inverse)
 
@@ -373,6 +377,7 @@ class LstSq(NamedTuple):
 
 def lstsq(a, b, rcond=None, *, driver=None):
     """The x with the smallest |a @ x - b| (of these the smallest x): (solution, residuals, rank, singular_values)."""
+    need_tensor("lstsq", "b", b)
     _checked("lstsq", a, square=False)
     vector = b.ndim == a.ndim - 1
     right = unsqueeze(b, -1) if vector else b

@@ -6,6 +6,7 @@ import math
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor, need_tensors
 from .elementwise import gelu as gelu_
 from .elementwise import gelu_backward, gelu_tanh_backward, relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
 from .shape import transpose, unsqueeze
@@ -41,6 +42,7 @@ _core.set_operator("matmul", matmul)
 
 def mm(x, y):
     """The product of two matrices."""
+    need_tensors("mm", x=x, y=y)
     if x.ndim != 2 or y.ndim != 2:
         raise RuntimeError(f"mm: expected two matrices, got shapes {x.shape} and {y.shape}; matmul takes other dims")
     return matmul(x, y)
@@ -48,6 +50,7 @@ def mm(x, y):
 
 def bmm(x, y):
     """The products of two stacks of matrices, (B, M, K) @ (B, K, N)."""
+    need_tensors("bmm", x=x, y=y)
     if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
         raise RuntimeError(f"bmm: expected shapes (B, M, K) and (B, K, N), got {x.shape} and {y.shape}")
     return matmul(x, y)
@@ -55,6 +58,7 @@ def bmm(x, y):
 
 def mv(x, y):
     """A matrix times a vector."""
+    need_tensors("mv", x=x, y=y)
     if x.ndim != 2 or y.ndim != 1:
         raise RuntimeError(f"mv: expected a matrix and a vector, got shapes {x.shape} and {y.shape}")
     return matmul(x, y)
@@ -62,6 +66,7 @@ def mv(x, y):
 
 def dot(x, y):
     """The inner product of two vectors."""
+    need_tensors("dot", x=x, y=y)
     if x.ndim != 1 or y.ndim != 1:
         raise RuntimeError(f"dot: expected two vectors, got shapes {x.shape} and {y.shape}")
     return matmul(x, y)
@@ -69,6 +74,7 @@ def dot(x, y):
 
 def outer(x, y):
     """The outer product of two vectors."""
+    need_tensors("outer", x=x, y=y)
     if x.ndim != 1 or y.ndim != 1:
         raise RuntimeError(f"outer: expected two vectors, got shapes {x.shape} and {y.shape}")
     return unsqueeze(x, 1) * y
@@ -76,6 +82,7 @@ def outer(x, y):
 
 def addmm(bias, x, y, *, beta=1, alpha=1):
     """beta * bias + alpha * (x @ y)."""
+    need_tensor("addmm", "bias", bias)
     product = matmul(x, y)
     return (bias if beta == 1 else bias * beta) + (product if alpha == 1 else product * alpha)
 

@@ -154,14 +154,24 @@ def _(dy, x, weight, mean, rstd, groups, eps):
 
 
 # --- channel_affine: batch_norm with given statistics -----------------------------------------------------------------------
-channel_affine = op(_core.channel_affine).backward(
-    x=lambda dy, scale: dy * _per_channel(scale, dy.ndim),
-    scale=lambda dy, x: _channel_sum(dy * x),
-    shift=lambda dy: _channel_sum(dy),
-)
+channel_affine = op(_core.channel_affine)
 channel_affine.__doc__ = "x * scale + shift with one scale and one shift a channel: x (N, C, ...), scale and shift (C,)."
+channel_affine_backward = op(_core.channel_affine_backward)
+
+
+@channel_affine.backward
+def _(dy, x, scale, needs):
+    if not (needs[1] or needs[2]):
+        return dy * _per_channel(scale, dy.ndim), None, None
+    dx, dscale, dshift = channel_affine_backward(dy, x, scale)
+    return dx, dscale if needs[1] else None, dshift if needs[2] else None
 
 
 @channel_affine.composite
 def _(x, scale, shift):
     return x * _per_channel(scale, x.ndim) + _per_channel(shift, x.ndim)
+
+
+@channel_affine_backward.composite
+def _(dy, x, scale):
+    return dy * _per_channel(scale, dy.ndim), _channel_sum(dy * x), _channel_sum(dy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
-from .arguments import need_tensor
+from .arguments import need_sequence, need_tensor, need_tensors
 from .einsum import einsum
 from .elementwise import sqrt, square, where
 from .matmul import matmul
@@ -67,6 +67,7 @@ def vdot(x, y):
 
 def inner(x, y):
     """Sums of products over the last dims: x (..., K) and y (..., K) to x's other dims followed by y's."""
+    need_tensors("inner", x=x, y=y)
     if x.ndim == 0 or y.ndim == 0:
         return x * y
     if x.shape[-1] != y.shape[-1]:
@@ -76,6 +77,7 @@ def inner(x, y):
 
 def tensordot(x, y, dims=2):
     """Sums of products over dims: the last `dims` of x with the first of y, or the pairs of two lists of dims."""
+    need_tensors("tensordot", x=x, y=y)
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
@@ -102,6 +104,7 @@ def tensordot(x, y, dims=2):
 def multi_dot(tensors):
     """The product of several matrices in the order that takes the fewest multiplications (the first and the last may be
     vectors)."""
+    tensors = need_sequence("multi_dot", "tensors", tensors)
     tensors = list(tensors)
     if len(tensors) < 2:
         raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
@@ -141,6 +144,7 @@ def chain_matmul(*matrices):
 
 def kron(x, y):
     """The Kronecker product: every element of x times all of y, as blocks."""
+    need_tensors("kron", x=x, y=y)
     n = max(x.ndim, y.ndim)
     a, b = x.reshape((1,) * (n - x.ndim) + x.shape), y.reshape((1,) * (n - y.ndim) + y.shape)
     left = a.reshape(tuple(s for size in a.shape for s in (size, 1)))
@@ -150,6 +154,7 @@ def kron(x, y):
 
 def cross(x, y, dim=None):
     """The cross product of vectors of 3 along a dim (the first dim of size 3 if none is given)."""
+    need_tensor("cross", "x", x)
     if dim is None:
         sizes = [d for d, size in enumerate(x.shape) if size == 3]
         if not sizes:
@@ -160,6 +165,7 @@ def cross(x, y, dim=None):
 
 def linalg_cross(x, y, *, dim=-1):
     """The cross product of vectors of 3 along a dim; the other dims broadcast."""
+    need_tensors("linalg_cross", x=x, y=y)
     if x.ndim != y.ndim or x.shape[dim] != 3 or y.shape[dim] != 3:
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape} and {y.shape}")
     a, b = (movedim(v, dim, 0) for v in (x, y))
@@ -207,6 +213,7 @@ _euclidean = op(_euclidean_kernel, name="cdist").backward(x=_euclidean_dx, y=_eu
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The p-distances of all pairs of rows: x1 (..., P, M) and x2 (..., R, M) to (..., P, R). Euclidean distances of more
     than 25 rows go through one matrix product (less exact for rows that nearly coincide), as in PyTorch."""
+    need_tensors("cdist", x1=x1, x2=x2)
     if x1.ndim < 2 or x2.ndim < 2:
         raise RuntimeError(f"cdist only supports at least 2D tensors, got shapes {x1.shape} and {x2.shape}")
     if x1.shape[-1] != x2.shape[-1]:
@@ -231,6 +238,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
 
 def pdist(x, p=2.0):
     """The p-distances of all pairs of different rows of x (N, M): (N (N - 1) / 2,)."""
+    need_tensor("pdist", "x", x)
     from .indexing import triu_indices
 
     if x.ndim != 2:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from .. import _core
 from ..autograd.op import op
 from ..dtypes import float32
+from .arguments import need_tensor
 from .elementwise import abs as abs_
 from .elementwise import cast, copy_, div, exp, sqrt, where
 
@@ -233,6 +234,7 @@ def _logsumexp_dx(dy, x, dim, out):
 
 def logsumexp(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """log(sum(exp(input))) over dims, safe for large input; a fused kernel."""
+    need_tensor("logsumexp", "input", input)
     dim, keepdim = _arguments(dim, keepdim, axis, keepdims)
     if not input.dtype.is_floating_point:
         input = cast(input, float32)

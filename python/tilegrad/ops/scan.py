@@ -111,6 +111,7 @@ cumprod_ = _cumprod.in_place(lambda x, dim: _core.copy_(x, _core.cumprod(x, dim)
 
 def diff(x, n=1, dim=-1, prepend=None, append=None):
     """The n-th differences of neighbours along a dim: x[i + 1] - x[i], n times over."""
+    need_tensor("diff", "x", x)
     from .index import narrow
     from .shape import cat
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import cast, copy_, where
 from .index import ADD, MAXIMUM, MINIMUM, MULTIPLY, WRITE, _long, gather_op, index_scatter
 from .index import index as basic_index
@@ -48,6 +49,7 @@ def _scatter_reduction(reduce):
 
 def scatter_add(x, dim, index, src):
     """x with src added where the index points: out[index[i][j]][j] += src[i][j] for dim 0. Adds in order (deterministic)."""
+    need_tensor("scatter_add", "x", x)
     index = _long(index)
     return scatter_op(x, dim, index, _source("scatter_add", x, index, src, None), ADD)
 

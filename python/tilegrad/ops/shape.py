@@ -6,6 +6,7 @@ import operator
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_sequence, need_tensor
 from .elementwise import clone, where
 
 # --- views
@@ -103,6 +104,7 @@ def squeeze(x, dim=None):
 
 def t(x):
     """The transpose of a matrix; vectors stay."""
+    need_tensor("t", "x", x)
     if x.ndim > 2:
         raise RuntimeError(f"t: expected at most 2 dims, got shape {x.shape}; use transpose(dim0, dim1)")
     return transpose(x, 0, 1) if x.ndim == 2 else x
@@ -110,6 +112,7 @@ def t(x):
 
 def flatten(x, start_dim=0, end_dim=-1):
     """Dims start_dim..end_dim merged into one."""
+    need_tensor("flatten", "x", x)
     if x.ndim == 0:
         return reshape_op(x, (1,))
     first, last = _wrap("flatten", start_dim, x.ndim), _wrap("flatten", end_dim, x.ndim)
@@ -123,6 +126,7 @@ def flatten(x, start_dim=0, end_dim=-1):
 
 def unflatten(x, dim, sizes):
     """One dim split into several; one of `sizes` may be -1."""
+    need_tensor("unflatten", "x", x)
     at = _wrap("unflatten", dim, x.ndim)
     sizes = tuple(sizes)
     if -1 in sizes:
@@ -135,6 +139,7 @@ def unflatten(x, dim, sizes):
 
 def movedim(x, source, destination):
     """Dims moved to new positions, the others stay in order."""
+    need_tensor("movedim", "x", x)
     sources = (source,) if isinstance(source, int) else tuple(source)
     targets = (destination,) if isinstance(destination, int) else tuple(destination)
     if len(sources) != len(targets):
@@ -186,6 +191,7 @@ concat = concatenate = cat
 
 def stack(tensors, dim=0):
     """Tensors of one shape joined along a new dim."""
+    tensors = need_sequence("stack", "tensors", tensors)
     tensors = tuple(tensors)
     if not tensors:
         raise RuntimeError("stack: expected at least one tensor, got none")
@@ -197,11 +203,13 @@ def stack(tensors, dim=0):
 
 def vstack(tensors):
     """Tensors joined along dim 0, after vectors became rows."""
+    tensors = need_sequence("vstack", "tensors", tensors)
     return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in tensors], 0)
 
 
 def hstack(tensors):
     """Tensors joined along dim 1 (dim 0 for vectors)."""
+    tensors = need_sequence("hstack", "tensors", tensors)
     tensors = [x.reshape(1) if x.ndim == 0 else x for x in tensors]
     return cat(tensors, 0 if tensors[0].ndim == 1 else 1)
 
@@ -209,6 +217,7 @@ def hstack(tensors):
 # --- taking apart
 def split(x, split_size_or_sections, dim=0):
     """Pieces along a dim: of a given size (the last may be smaller), or of the given sizes. Views."""
+    need_tensor("split", "x", x)
     from .index import narrow
 
     at = _wrap("split", dim, x.ndim)
@@ -231,6 +240,7 @@ def split(x, split_size_or_sections, dim=0):
 
 def chunk(x, chunks, dim=0):
     """At most `chunks` pieces of equal size along a dim (the last may be smaller). Views."""
+    need_tensor("chunk", "x", x)
     if chunks <= 0:
         raise RuntimeError(f"chunk: expected a positive number of chunks, got {chunks}")
     at = _wrap("chunk", dim, x.ndim)
@@ -239,6 +249,7 @@ def chunk(x, chunks, dim=0):
 
 def unbind(x, dim=0):
     """The slices along a dim, as a tuple of views."""
+    need_tensor("unbind", "x", x)
     from .index import select
 
     at = _wrap("unbind", dim, x.ndim)
@@ -248,6 +259,7 @@ def unbind(x, dim=0):
 # --- repeating and masking
 def repeat(x, *sizes):
     """x repeated `sizes` times along each dim (NumPy's tile); a copy."""
+    need_tensor("repeat", "x", x)
     sizes = sizes_of(sizes)
     if len(sizes) < x.ndim:
         raise RuntimeError(f"repeat: {len(sizes)} repeats for a {x.ndim}-d tensor; give one per dim")
@@ -260,6 +272,7 @@ def repeat(x, *sizes):
 
 def tile(x, dims):
     """x repeated; missing leading repeats are 1."""
+    need_tensor("tile", "x", x)
     dims = tuple(dims)
     return repeat(x, (1,) * (x.ndim - len(dims)) + dims)
 
@@ -280,6 +293,7 @@ def triu(x, diagonal=0):
 
 def diagonal(x, offset=0, dim1=0, dim2=1):
     """The diagonals of the matrices in dims dim1 and dim2, as the last dim. A view."""
+    need_tensor("diagonal", "x", x)
     a, b = _wrap("diagonal", dim1, x.ndim), _wrap("diagonal", dim2, x.ndim)
     if a == b:
         raise RuntimeError(f"diagonal: dim1 and dim2 must differ, both are {a}")
@@ -294,6 +308,7 @@ def diagonal(x, offset=0, dim1=0, dim2=1):
 
 def diag(x, diagonal_=0):
     """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    need_tensor("diag", "x", x)
     if x.ndim == 2:
         return clone(diagonal(x, diagonal_))
     if x.ndim != 1:

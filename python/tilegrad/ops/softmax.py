@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import cast, exp
 from .reduce import logsumexp, sum_op
 
@@ -43,9 +44,11 @@ def _default_dim(name, dim, x):
 
 def softmax(x, dim=None, dtype=None):
     """exp(x) / sum(exp(x)) along a dim; x is any floating tensor. A row of only -inf gives NaN, as in PyTorch."""
+    need_tensor("softmax", "x", x)
     return softmax_op(x if dtype is None else cast(x, dtype), _default_dim("softmax", dim, x))
 
 
 def log_softmax(x, dim=None, dtype=None):
     """log(softmax(x)) along a dim, computed without taking the logarithm of small numbers."""
+    need_tensor("log_softmax", "x", x)
     return log_softmax_op(x if dtype is None else cast(x, dtype), _default_dim("log_softmax", dim, x))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from .. import _core
 from ..autograd.op import op
+from .arguments import need_tensor
 from .elementwise import cast, isnan, where
 from .index import _dim, gather, gather_backward, index_select, narrow
 from .reduce import ValuesIndices
@@ -49,6 +50,7 @@ def topk(x, k, dim=-1, largest=True, sorted=True):
 
 def kthvalue(x, k, dim=-1, keepdim=False):
     """The k-th smallest value along a dim (k counts from 1): (values, indices)."""
+    need_tensor("kthvalue", "x", x)
     size = x.shape[_dim("kthvalue", dim, x)] if x.ndim else 1
     if not 1 <= k <= size:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}: k {k}, size {size}")
@@ -75,11 +77,13 @@ def _middle(name, x, dim, keepdim, skip_nan):
 
 def median(x, dim=None, keepdim=False):
     """The middle value, the lower of two middle ones: of all elements, or (values, indices) along a dim. NaN wins."""
+    need_tensor("median", "x", x)
     return _middle("median", x, dim, keepdim, skip_nan=False)
 
 
 def nanmedian(x, dim=None, keepdim=False):
     """`median` of the values that are not NaN."""
+    need_tensor("nanmedian", "x", x)
     return _middle("nanmedian", x, dim, keepdim, skip_nan=True)
 
 
@@ -125,16 +129,19 @@ def _quantile(name, x, q, dim, keepdim, interpolation, skip_nan):
 
 def quantile(x, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The q-quantiles (0..1; a number or a vector, whose dim comes first) of all elements or along a dim. NaN wins."""
+    need_tensor("quantile", "x", x)
     return _quantile("quantile", x, q, dim, keepdim, interpolation, skip_nan=False)
 
 
 def nanquantile(x, q, dim=None, keepdim=False, *, interpolation="linear"):
     """`quantile` of the values that are not NaN."""
+    need_tensor("nanquantile", "x", x)
     return _quantile("nanquantile", x, q, dim, keepdim, interpolation, skip_nan=True)
 
 
 def mode(x, dim=-1, keepdim=False):
     """The value that occurs most often along a dim, the smallest of equals: (values, indices), the index of its last place."""
+    need_tensor("mode", "x", x)
     from .creation import arange
     from .scan import cummax, cumsum
 
@@ -191,6 +198,7 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
 
 def bucketize(x, boundaries, *, out_int32=False, right=False):
     """For each element the number of its bucket between sorted boundaries: searchsorted(boundaries, x)."""
+    need_tensor("bucketize", "boundaries", boundaries)
     if boundaries.ndim != 1:
         raise RuntimeError(f"bucketize: boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
     return searchsorted(boundaries, x, out_int32=out_int32, right=right)
@@ -223,6 +231,7 @@ def _runs(changed, n, numbered=True):
 def unique(x, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The different elements in ascending order, or the different slices along a dim in lexicographic order; on request the
     number of its value for each element, and how often each value occurs. The result is sorted even if `sorted` is False."""
+    need_tensor("unique", "x", x)
     if dim is None:
         at = 0
         ordered, order = _core.sort(x.detach().reshape(-1), 0, False)
@@ -267,6 +276,7 @@ def _changes(x, at):
 def unique_consecutive(x, return_inverse=False, return_counts=False, dim=None):
     """x without the elements (slices along a dim) that equal the one before them; on request the number of its run for each
     element, and the lengths of the runs."""
+    need_tensor("unique_consecutive", "x", x)
     values = x.detach().reshape(-1) if dim is None else x.detach()
     at = 0 if dim is None else _dim("unique_consecutive", dim, x)
     starts, numbers, counts = _runs(_changes(values, at), values.shape[at])

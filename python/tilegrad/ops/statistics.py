@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from .. import _core
+from .arguments import need_tensor, need_tensors
 from .elementwise import abs as abs_
 from .elementwise import cast, isnan, sqrt, where
 from .matmul import matmul
@@ -26,17 +27,20 @@ def aminmax(x, *, dim=None, keepdim=False):
 
 def count_nonzero(x, dim=None):
     """How many elements are not zero, over dims."""
+    need_tensor("count_nonzero", "x", x)
     return sum_op(x.detach() != 0, tuple(dim) if isinstance(dim, list) else dim, False)
 
 
 def nansum(x, dim=None, keepdim=False, *, dtype=None):
     """Sum over dims, NaN counting as 0."""
+    need_tensor("nansum", "x", x)
     x = x if dtype is None else cast(x, dtype)
     return sum_op(where(isnan(x), 0, x) if x.dtype.is_floating_point else x, _arguments(dim, keepdim, None, None)[0], keepdim)
 
 
 def nanmean(x, dim=None, keepdim=False, *, dtype=None):
     """Mean over dims of the elements that are not NaN."""
+    need_tensor("nanmean", "x", x)
     x = x if dtype is None else cast(x, dtype)
     dim = _arguments(dim, keepdim, None, None)[0]
     return nansum(x, dim, keepdim) / sum_op(cast(~isnan(x), x.dtype), dim, keepdim)
@@ -62,6 +66,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
 
     The gradient is 0 where the norm is 0. Source: https://pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html
     """
+    need_tensor("vector_norm", "x", x)
     x = x if dtype is None else cast(x, dtype)
     if not x.dtype.is_floating_point:
         raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}")
@@ -87,6 +92,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
 
 def matrix_norm(x, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """A norm of matrices: 'fro', 'nuc', inf, -inf, 1, -1, 2, -2. 'nuc', 2 and -2 take the singular values."""
+    need_tensor("matrix_norm", "x", x)
     from .linalg import svdvals
 
     x = x if dtype is None else cast(x, dtype)
@@ -113,6 +119,7 @@ def matrix_norm(x, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
 
 def linalg_norm(x, ord=None, dim=None, keepdim=False, *, dtype=None):
     """The vector norm or the matrix norm, by the number of dims: 2-norm of all elements if neither ord nor dim is given."""
+    need_tensor("linalg_norm", "x", x)
     if dim is not None:
         dims = (dim,) if isinstance(dim, int) else tuple(dim)
         if len(dims) == 1 or ord is None:
@@ -130,11 +137,13 @@ def linalg_norm(x, ord=None, dim=None, keepdim=False, *, dtype=None):
 
 def dist(x, y, p=2):
     """The p-norm of x - y."""
+    need_tensors("dist", x=x, y=y)
     return vector_norm((x - y).reshape(-1), p)
 
 
 def renorm(x, p, dim, maxnorm):
     """x with every slice along a dim whose p-norm is above maxnorm scaled down to it."""
+    need_tensor("renorm", "x", x)
     others = tuple(d for d in range(x.ndim) if d != dim % x.ndim)
     size = vector_norm(x, p, others, True)
     return x * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
@@ -143,6 +152,7 @@ def renorm(x, p, dim, maxnorm):
 # --- matrices of observations
 def trace(x):
     """The sum of the diagonal of a matrix."""
+    need_tensor("trace", "x", x)
     from .shape import diagonal
 
     if x.ndim != 2:
@@ -153,6 +163,7 @@ def trace(x):
 def cov(x, *, correction=1, fweights=None, aweights=None):
     """The covariance matrix of variables (rows) over observations (columns); optional weights of the observations: how often
     each was made (fweights, integers), how much each counts (aweights)."""
+    need_tensor("cov", "x", x)
     if x.ndim > 2:
         raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim} dimensions")
     rows = x.reshape(1, -1) if x.ndim < 2 else x
@@ -178,6 +189,7 @@ def cov(x, *, correction=1, fweights=None, aweights=None):
 
 def corrcoef(x):
     """The correlation coefficients of variables (rows) over observations (columns), limited to [-1, 1]."""
+    need_tensor("corrcoef", "x", x)
     c = cov(x)
     if c.ndim == 0:
         return c / c
@@ -190,6 +202,7 @@ def corrcoef(x):
 # --- counting
 def bincount(x, weights=None, minlength=0):
     """How often each of the numbers 0, 1, ... occurs in a vector of integers, or the sums of their weights."""
+    need_tensor("bincount", "x", x)
     from ..dtypes import float64, int64
 
     if x.ndim != 1 or x.dtype.is_floating_point or x.dtype.name == "bool":
@@ -232,6 +245,7 @@ def _bins(name, x, bins, low, high):
 
 def histc(x, bins=100, min=0, max=0):
     """How many elements fall into each of `bins` equal bins between min and max (the range of x if both are 0)."""
+    need_tensor("histc", "x", x)
     if not x.dtype.is_floating_point:
         raise RuntimeError(f"histc: expected a floating tensor, got {x.dtype}")
     low, high = _limits("histc", x.detach(), min, max)
@@ -249,6 +263,7 @@ class Histogram(NamedTuple):
 def histogram(x, bins, *, range=None, weight=None, density=False):
     """Counts (or sums of weights) in bins: a number of equal bins over `range`, or a sorted tensor of their edges; the last
     bin includes its upper edge. density=True divides so that the integral is 1."""
+    need_tensor("histogram", "x", x)
     from .creation import linspace
     from .sort import searchsorted
 
@@ -257,6 +272,7 @@ def histogram(x, bins, *, range=None, weight=None, density=False):
         low, high = _limits("histogram", flat, *(range if range is not None else (0, 0)))
         edges = linspace(low, high, bins + 1, dtype=x.dtype)
     else:
+        need_tensor("histogram", "bins", bins)
         edges = bins
     n = edges.numel() - 1
     place = searchsorted(edges, flat, right=True) - 1

@@ -73,6 +73,11 @@ def channel_affine(x, scale, shift):
     return x * _channel(scale, x.ndim) + _channel(shift, x.ndim)
 
 
+def channel_affine_backward(dy, x, scale):
+    axes = (0, *range(2, x.ndim))
+    return dy * _channel(scale, x.ndim), (dy * x).sum(axes), dy.sum(axes)
+
+
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     if x.size == 0:
         return x

@@ -30,7 +30,7 @@ template <class T> struct DepthwisePlane {
 };
 
 // How many lines of y at a time, and how many filter lines of the gradient's sums: what the registers hold.
-#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16) || defined(TG_ISA_neon)
 template <int k> inline constexpr int depthwise_rows = k == 3 ? 7 : 4;
 template <int k> inline constexpr int depthwise_filter_rows = 3;
 #else

@@ -77,6 +77,23 @@ template <class T> struct Lanes {
 TG_INLINE Vec<float> load_lanes(const float* p, Lanes<float> l) { return Vec<float>::raw(_mm256_maskload_ps(p, l.m)); }
 TG_INLINE Vec<double> load_lanes(const double* p, Lanes<double> l) { return Vec<double>::raw(_mm256_maskload_pd(p, l.m)); }
 #else
+#if defined(TG_ISA_neon)
+TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
+  return Vec<float>::raw((Native<float>::Register)vuzp1q_f32((float32x4_t)a.v, (float32x4_t)b.v));
+}
+TG_INLINE Vec<float> odd_lanes(Vec<float> a, Vec<float> b) {
+  return Vec<float>::raw((Native<float>::Register)vuzp2q_f32((float32x4_t)a.v, (float32x4_t)b.v));
+}
+TG_INLINE Vec<double> even_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(Native<double>::interleave_low(a.v, b.v));
+}
+TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
+  return Vec<double>::raw(Native<double>::interleave_high(a.v, b.v));
+}
+TG_INLINE Vec<float> next_lanes(Vec<float> a) {
+  return Vec<float>::raw((Native<float>::Register)vextq_f32((float32x4_t)a.v, (float32x4_t)a.v, 1));
+}
+#else
 TG_INLINE Vec<float> even_lanes(Vec<float> a, Vec<float> b) {
   return Vec<float>::raw(Native<float>::Register{a.v[0], a.v[2], b.v[0], b.v[2]});
 }
@@ -92,6 +109,7 @@ TG_INLINE Vec<double> odd_lanes(Vec<double> a, Vec<double> b) {
 TG_INLINE Vec<float> next_lanes(Vec<float> a) {
   return Vec<float>::raw(Native<float>::Register{a.v[1], a.v[2], a.v[3], a.v[3]});
 }
+#endif
 template <class T> struct Lanes {
   int64_t begin, end;
   Lanes() = default;

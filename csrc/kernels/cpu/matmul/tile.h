@@ -55,8 +55,8 @@ template <> struct products_of<bf16> { using type = Bf16Products; };
 // Tile sizes. Wide enough that loads hide behind FMAs, small enough that accumulators, a row of b and one broadcast fit the
 // registers: 8 x 3 of AVX-512's 32 (8 x 48 floats), 6 x 2 of 16 (6 x 16 floats with AVX2). With k in blocks of 512 the mr
 // rows of a take 16 KB, half of a first-level cache. Measured on Zen 4, one core, b from the second-level cache: 8 x 3 runs
-// at 99.6 % of the FMA peak, 14 x 2 at 96 %, AVX2's 6 x 2 at 99 %.
-#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+// at 99.6 % of the FMA peak, 14 x 2 at 96 %, AVX2's 6 x 2 at 99 %. NEON has 32 registers, too: 8 x 12 floats (not measured).
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16) || defined(TG_ISA_neon)
 inline constexpr int mr = 8, nr_vectors = 3;
 #else
 inline constexpr int mr = 6, nr_vectors = 2;

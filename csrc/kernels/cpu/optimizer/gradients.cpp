@@ -49,7 +49,7 @@ template <class T> static double largest(const T* x, int64_t n) {
 template <class T> static double total_norm_of(const Launch& launch, const ParameterList& list, double p) {
   double* const kept = static_cast<double*>(launch.workspace);
   const bool infinite = p == __builtin_inf();
-  for_each_piece(launch, list, [&](int64_t k, int64_t first, int64_t n, int64_t number) {
+  for_each_piece(launch, list, piece_size, [&](int64_t k, int64_t first, int64_t n, int64_t number) {
     const T* const x = static_cast<const T*>(list.gradients[k]) + first;
     kept[number] = infinite ? largest(x, n) : norm_of(x, n, p);
   });
@@ -72,7 +72,7 @@ size_t total_norm_workspace(const ParameterList& list) { return size_t(pieces_of
 
 template <class T> static void scale_all_of(const Launch& launch, const ParameterList& list, double factor) {
   const Vec<T> by{T(factor)};
-  for_each_piece(launch, list, [&](int64_t k, int64_t first, int64_t n, int64_t) {
+  for_each_piece(launch, list, even_piece(list), [&](int64_t k, int64_t first, int64_t n, int64_t) {
     T* const x = static_cast<T*>(list.parameters[k]) + first;
     for_each_register<T, 4>(
         n, [&](int64_t i, int64_t count, int) TG_INLINE_LAMBDA { (Vec<T>::load(x + i, count) * by).store(x + i, count); });

@@ -47,7 +47,7 @@ template <class T> TG_INLINE T* element(void* const* buffers, int64_t parameter,
 // p = rule(p, g, state) for every register; buffers that are null read as 0 and are not written.
 template <class T, class Rule> static void update_all(const Launch& launch, const ParameterList& list, const Rule& rule) {
   using V = Vec<T>;
-  for_each_piece(launch, list, [&](int64_t k, int64_t begin, int64_t n, int64_t) {
+  for_each_piece(launch, list, even_piece(list), [&](int64_t k, int64_t begin, int64_t n, int64_t) {
     T* const p = element<T>(list.parameters, k, begin);
     const T* const gradient = static_cast<const T*>(list.gradients[k]) + begin;
     T *const first = element<T>(list.first, k, begin), *const second = element<T>(list.second, k, begin);

@@ -3,6 +3,7 @@
 //   VNNI            16 columns x 4 terms in one instruction (vpdpbusd)
 //   AVX-512, AVX2   8-bit weights are widened to 16 bits; pairs of products are added in one instruction (vpmaddwd). Two
 //   SSE             registers of pair sums stand for one register of columns; they are folded when the tile is stored.
+//   NEON            8-bit weights widened as well; a register of four sums for every column, folded when stored (vmlal)
 //   others          plain loops
 //
 // The 8-bit multiplication of AVX2 (vpmaddubsw) is not used: it saturates at 16 bits, and rows would have to give up a bit.
@@ -108,6 +109,33 @@ struct Dot {
   }
   TG_INLINE static void store(int32_t* to, Sums s) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_hadd_epi32(s.low, s.high));
+  }
+};
+#elif defined(TG_ISA_neon)
+struct Dot {
+  using Term = int16_t;
+  struct Sums { int32x4_t column[4]; };
+  struct Weights { int16x8_t low, high; };  // columns 0, 1 and 2, 3
+  using Factor = int16x8_t;                 // the four terms, twice
+  static constexpr int columns = 4, tile_rows = 4, tile_steps = 1;
+  TG_INLINE static Sums zero() { return {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}}; }
+  TG_INLINE static Weights load(const int8_t* w) {
+    const int8x16_t bytes = vld1q_s8(w);
+    return {vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)};
+  }
+  TG_INLINE static Factor broadcast(const Term* x) {
+    const int16x4_t four = vld1_s16(x);
+    return vcombine_s16(four, four);
+  }
+  TG_INLINE static void add(Sums& sums, Factor x, Weights w) {
+    sums.column[0] = vmlal_s16(sums.column[0], vget_low_s16(x), vget_low_s16(w.low));
+    sums.column[1] = vmlal_high_s16(sums.column[1], x, w.low);
+    sums.column[2] = vmlal_s16(sums.column[2], vget_low_s16(x), vget_low_s16(w.high));
+    sums.column[3] = vmlal_high_s16(sums.column[3], x, w.high);
+  }
+  TG_INLINE static void store(int32_t* to, Sums s) {
+    const int32x4_t low = vpaddq_s32(s.column[0], s.column[1]), high = vpaddq_s32(s.column[2], s.column[3]);
+    vst1q_s32(to, vpaddq_s32(low, high));
   }
 };
 #else

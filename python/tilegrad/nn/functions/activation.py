@@ -13,6 +13,7 @@ from typing import Any
 import tilegrad as tg
 
 from ...ops import elementwise, functions
+from ...ops.arguments import need_tensor, need_tensors
 from ...ops.softmax import log_softmax as _log_softmax
 from ...ops.softmax import softmax as _softmax
 from ...tensor import Tensor
@@ -39,11 +40,13 @@ def relu_(input: Tensor) -> Tensor:
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(0, x), 6)."""
+    need_tensor("relu6", "input", input)
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val]. Raises ValueError when min_val > max_val."""
+    need_tensor("hardtanh", "input", input)
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
     x = _before(input, inplace)
@@ -63,6 +66,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     Raises RuntimeError when weight is neither one number nor one per channel.
     """
+    need_tensors("prelu", input=input, weight=weight)
     channels = input.shape[1] if input.ndim > 1 else 1
     if weight.numel() != 1:
         if weight.ndim > 1 or weight.numel() != channels:
@@ -158,17 +162,20 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, value elsewhere."""
+    need_tensor("threshold", "input", input)
     x = _before(input, inplace)
     return _finish(input, tg.where(x > threshold, x, tg.full_like(x, value)), inplace)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, 0 elsewhere."""
+    need_tensor("hardshrink", "input", input)
     return tg.where(input.abs() > lambd, input, tg.zeros_like(input))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, 0 where |x| <= lambd. Raises RuntimeError when lambd < 0."""
+    need_tensor("softshrink", "input", input)
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
     return input - input.clamp(-lambd, lambd)
@@ -176,6 +183,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a sigmoid(b), a and b the two halves of `dim`. Dauphin et al. 2016. Raises RuntimeError when the size is odd."""
+    need_tensor("glu", "input", input)
     size = input.shape[dim]
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
@@ -196,18 +204,21 @@ def _dim(name: str, input: Tensor, dim: int | None) -> int:
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along dim: positive, sums to 1. dtype converts the input first. Without dim it warns."""
+    need_tensor("softmax", "input", input)
     dim = _dim("softmax", input, dim)
     return _softmax(input if dtype is None else input.to(dtype), dim)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax(-x)."""
+    need_tensor("softmin", "input", input)
     dim = _dim("softmin", input, dim)
     return _softmax(-(input if dtype is None else input.to(dtype)), dim)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)), computed without leaving the logarithm. Without dim it warns."""
+    need_tensor("log_softmax", "input", input)
     dim = _dim("log_softmax", input, dim)
     return _log_softmax(input if dtype is None else input.to(dtype), dim)
 
@@ -217,6 +228,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
     Source: Jang et al. 2016; eps is ignored, as in PyTorch.
     """
+    need_tensor("gumbel_softmax", "logits", logits)
     uniform = tg.rand(*logits.shape, dtype=logits.dtype, device=logits.device)
     noise = -(-(uniform.clamp(min=1e-30)).log()).clamp(min=1e-30).log()
     soft = _softmax((logits + noise) / tau, dim)

@@ -9,6 +9,7 @@ import math
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...tensor import Tensor
 
 
@@ -38,6 +39,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     Raises ValueError when p is outside [0, 1].
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
     """
+    need_tensor("dropout", "input", input)
     check_probability(p)
     if not training or p == 0.0:
         return input
@@ -58,16 +60,19 @@ def _channel_dropout(name: str, input: Tensor, p: float, training: bool, inplace
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drops whole channels of (N, C, L) or (C, L). Raises RuntimeError for another number of dimensions."""
+    need_tensor("dropout1d", "input", input)
     return _channel_dropout("dropout1d", input, p, training, inplace, 1)
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drops whole channels of (N, C, H, W) or (C, H, W). Raises RuntimeError for another number of dimensions."""
+    need_tensor("dropout2d", "input", input)
     return _channel_dropout("dropout2d", input, p, training, inplace, 2)
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drops whole channels of (N, C, D, H, W) or (C, D, H, W). Raises RuntimeError for another number of dimensions."""
+    need_tensor("dropout3d", "input", input)
     return _channel_dropout("dropout3d", input, p, training, inplace, 3)
 
 
@@ -77,6 +82,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 
     Source: Klambauer et al. 2017, section 3.
     """
+    need_tensor("alpha_dropout", "input", input)
     check_probability(p)
     if not training or p == 0.0:
         return input

@@ -10,6 +10,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor, need_tensors
 from ...ops.ctc import ctc_loss_op
 from ...tensor import Tensor
 from .loss import _reduce, resolve_reduction
@@ -37,6 +38,7 @@ def ctc_loss(
     A kernel makes it; with create_graph=True differentiable ops do, a few for each step of time, for gradients of any order.
     Raises RuntimeError for lengths, a blank or shapes that do not fit, IndexError for a label out of range.
     """
+    need_tensor("ctc_loss", "targets", targets)
     resolve_reduction(None, None, reduction)
     lengths = [v if isinstance(v, Tensor) else tg.tensor(v, dtype=tg.int64) for v in (input_lengths, target_lengths)]
     inputs, sizes = (v.detach().to(tg.int64).reshape(-1) if v.ndim == 0 else v.detach().to(tg.int64) for v in lengths)
@@ -71,6 +73,7 @@ def poisson_nll_loss(
 
     full adds Stirling's approximation of log y! where y > 1.
     """
+    need_tensors("poisson_nll_loss", input=input, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
@@ -88,6 +91,7 @@ def gaussian_nll_loss(
     var: of input's shape, of it without the last dim, with 1 as the last dim, or a number. full adds ½ log 2π. The limit of var
     is not differentiated. Raises ValueError for a var that does not fit or is negative.
     """
+    need_tensors("gaussian_nll_loss", input=input, target=target)
     resolve_reduction(None, None, reduction)
     var = var if isinstance(var, Tensor) else tg.full_like(input, float(var))
     if tuple(var.shape) != tuple(input.shape):

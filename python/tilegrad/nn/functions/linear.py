@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor, need_tensors
 from ...ops.matmul import linear as _linear
 from ...tensor import Tensor
 
@@ -18,6 +19,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y_k = x1ᵀ W_k x2 + b_k: input1 (*, in1), input2 (*, in2), weight (out, in1, in2) -> (*, out)."""
+    need_tensors("bilinear", input1=input1, input2=input2, weight=weight)
     out, in1, in2 = weight.shape
     if input1.shape[-1] != in1 or input2.shape[-1] != in2 or tuple(input1.shape[:-1]) != tuple(input2.shape[:-1]):
         raise RuntimeError(
@@ -35,6 +37,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
     Raises RuntimeError for another dtype, a negative index, an index >= num_classes, or an empty tensor with -1.
     """
+    need_tensor("one_hot", "tensor", tensor)
     if tensor.dtype != tg.int64:
         raise RuntimeError(f"one_hot is only applicable to index tensor of type int64, got {tensor.dtype}; use .long()")
     if tensor.numel() == 0:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tilegrad as tg
 
-from ...ops.arguments import need_tensor
+from ...ops.arguments import need_tensor, need_tensors
 from ...ops.elementwise import softplus
 from ...ops.loss import cross_entropy as _cross_entropy
 from ...ops.loss import nll_loss as _nll_loss
@@ -90,6 +90,7 @@ def mse_loss(
 
     weight: per-element factors of input's shape; the mean then divides by their sum.
     """
+    need_tensors("mse_loss", input=input, target=target)
     return _distance("mse", input, target, resolve_reduction(size_average, reduce, reduction), 1.0, weight)
 
 
@@ -102,6 +103,7 @@ def l1_loss(
     weight: Any = None,
 ) -> Tensor:
     """|input - target|; the derivative at 0 is 0. Shapes broadcast, with a warning when they differ."""
+    need_tensors("l1_loss", input=input, target=target)
     return _distance("l1", input, target, resolve_reduction(size_average, reduce, reduction), 1.0, weight)
 
 
@@ -114,6 +116,7 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """½ d² / beta where |d| < beta, |d| - ½ beta elsewhere (Girshick 2015). Raises RuntimeError when beta < 0."""
+    need_tensors("smooth_l1_loss", input=input, target=target)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}.")
     if beta == 0:
@@ -125,6 +128,7 @@ def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
     """½ d² where |d| <= delta, delta (|d| - ½ delta) elsewhere. Raises RuntimeError when delta <= 0."""
+    need_tensors("huber_loss", input=input, target=target)
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}.")
     return _distance("huber", input, target, resolve_reduction(None, None, reduction), delta, weight)
@@ -194,6 +198,7 @@ def cross_entropy(
     shape. weight (C) rescales classes; the mean divides by the weights used. ignore_index is left out.
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
     """
+    need_tensors("cross_entropy", input=input, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     return _cross_entropy(
         input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
@@ -252,6 +257,7 @@ def kl_div(
     reduction="batchmean" divides the sum by the batch size and is the mathematical value; "mean" averages the
     elements and warns, as in PyTorch. log_target: the target is log p.
     """
+    need_tensors("kl_div", input=input, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction, ("none", "mean", "sum", "batchmean"))
     if reduction == "mean":
         warnings.warn(

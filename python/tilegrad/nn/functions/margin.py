@@ -9,6 +9,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor, need_tensors
 from ...ops.elementwise import relu, softplus
 from ...tensor import Tensor
 from .loss import _reduce, binary_cross_entropy_with_logits, resolve_reduction
@@ -16,6 +17,7 @@ from .loss import _reduce, binary_cross_entropy_with_logits, resolve_reduction
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 · x2 / (max(‖x1‖, eps) max(‖x2‖, eps)) along dim; the other dimensions broadcast."""
+    need_tensors("cosine_similarity", x1=x1, x2=x2)
     dot = (x1 * x2).sum(dim)
     squares = (x1 * x1).sum(dim).clamp(min=eps * eps).sqrt() * (x2 * x2).sum(dim).clamp(min=eps * eps).sqrt()
     return dot / squares
@@ -23,11 +25,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """‖x1 - x2 + eps‖_p along the last dimension: (N, D), (N, D) -> (N)."""
+    need_tensors("pairwise_distance", x1=x1, x2=x2)
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(‖x‖_p, eps) along dim: unit vectors."""
+    need_tensor("normalize", "input", input)
     return input / input.norm(p, dim, True).clamp(min=eps)
 
 
@@ -40,6 +44,7 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """x where y = 1, max(0, margin - x) where y = -1."""
+    need_tensor("hinge_embedding_loss", "input", input)
     reduction = resolve_reduction(size_average, reduce, reduction)
     zero = tg.zeros_like(input)
     loss = tg.where(target == 1, input, zero) + tg.where(target == -1, relu(margin - input), zero)
@@ -56,6 +61,7 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, -y (x1 - x2) + margin): y = 1 wants x1 above x2."""
+    need_tensors("margin_ranking_loss", input1=input1, input2=input2, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     return _reduce(relu(-target * (input1 - input2) + margin), reduction)
 
@@ -64,6 +70,7 @@ def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Tensor:
     """log(1 + exp(-y x)) with y in {-1, 1}."""
+    need_tensors("soft_margin_loss", input=input, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     return _reduce(softplus(-target * input), reduction)
 
@@ -83,6 +90,7 @@ def multi_margin_loss(
 
     Raises ValueError unless p is 1 or 2.
     """
+    need_tensors("multi_margin_loss", input=input, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
@@ -123,6 +131,7 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, d(a, p) - d(a, n) + margin); swap also considers d(p, n). All (N, D). Schroff et al. 2015."""
+    need_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     reduction = resolve_reduction(size_average, reduce, reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -144,6 +153,7 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """triplet_margin_loss with a distance of one's own: distance_function(x1, x2) -> (N,); default pairwise_distance."""
+    need_tensors("triplet_margin_with_distance_loss", anchor=anchor, positive=positive, negative=negative)
     resolve_reduction(None, None, reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -162,6 +172,7 @@ def multilabel_margin_loss(
     target, int64 of input's shape, lists the labels of each row; the first negative number ends the list.
     Raises RuntimeError for a target of another shape or dtype, IndexError for a label out of range.
     """
+    need_tensors("multilabel_margin_loss", input=input, target=target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     if tuple(target.shape) != tuple(input.shape) or input.ndim not in (1, 2):
         raise RuntimeError(f"inconsistent target size: {tuple(target.shape)} for input of size: {tuple(input.shape)}")

@@ -198,6 +198,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 
     Raises ValueError for an input of less than 3 dims or a size below 1.
     """
+    need_tensor("local_response_norm", "input", input)
     if input.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     if size < 1:

@@ -10,6 +10,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...ops.matmul import linear
 from ...tensor import Tensor
 from .. import init
@@ -150,7 +151,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.flatten(self.start_dim, self.end_dim)
+        return tg.flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -172,6 +173,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:
+        need_tensor("Unflatten", "input", input)
         dim = self.dim + input.ndim if self.dim < 0 else self.dim
         shape = tuple(input.shape)
         return input.reshape(*shape[:dim], *self.unflattened_size, *shape[dim + 1 :])

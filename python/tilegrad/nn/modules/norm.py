@@ -11,6 +11,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensor
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -194,6 +195,7 @@ class _NormBase(Module):
         _ones_and_zeros(self)
 
     def _check_input_dim(self, input: Tensor) -> None:
+        need_tensor(type(self).__name__, "input", input)
         if input.ndim not in self._dims:
             expected = " or ".join(f"{d}D" for d in self._dims)
             raise ValueError(f"expected {expected} input (got {input.ndim}D input)")

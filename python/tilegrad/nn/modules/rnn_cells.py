@@ -11,11 +11,12 @@ from typing import Any
 import tilegrad as tg
 
 from ...ops import rnn as ops
+from ...ops.arguments import need_tensor
 from ...tensor import Tensor
 from .. import init
 from ..module import Module
 from ..parameter import Parameter
-from .rnn import check_countable
+from .rnn_base import check_countable
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 
@@ -62,6 +63,7 @@ class RNNCellBase(Module):
 
     def _new_states(self, input: Tensor, states: tuple[Tensor, ...] | None, count: int) -> tuple[Tensor, ...]:
         name = type(self).__name__
+        need_tensor(name, "input", input)
         if input.ndim not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
         x = input if input.ndim == 2 else input.unsqueeze(0)

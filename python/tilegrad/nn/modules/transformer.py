@@ -12,6 +12,7 @@ from typing import Any
 
 import tilegrad as tg
 
+from ...ops.arguments import need_tensors
 from ...ops.matmul import linear
 from ...tensor import Tensor
 from .. import functional as F
@@ -343,6 +344,7 @@ class Transformer(Module):
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
     ) -> Tensor:
+        need_tensors("Transformer", src=src, tgt=tgt)
         batch_at = 0 if self.batch_first else 1
         if src.ndim == 3 and src.shape[batch_at] != tgt.shape[batch_at]:
             raise RuntimeError(

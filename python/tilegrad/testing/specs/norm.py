@@ -161,6 +161,14 @@ def affine_samples(rng):
     ]
 
 
+def affine_backward_samples(rng):
+    small = [sample(uniform(rng, x.shape), x, vectors(rng, x)[0], note=note) for x, note in channel_arrays(rng)]
+    return [*small, sample(np.zeros((2, 3, 0)), np.zeros((2, 3, 0)), uniform(rng, (3,)), note="empty")] + [
+        sample(uniform(rng, x.shape), x, vectors(rng, x)[0], gradient=False, dtypes=ROUNDED, note=note)
+        for x, note in large_channel_arrays(rng)
+    ]
+
+
 def gradients(forward, backward, statistics):
     """backward(dy, x, weight, ...) with the statistics taken from the forward op."""
 
@@ -223,6 +231,20 @@ SPECS = [
     OpSpec(
         "channel_affine", N.channel_affine, norm.channel_affine, affine_samples,
         tolerances={"float16": (2.0**-8, 2e-3), "bfloat16": (2.0**-6, 2e-2)}, differentiable=(0, 1, 2),
+    ),
+    OpSpec(
+        "channel_affine_backward", N.channel_affine_backward, norm.channel_affine_backward, affine_backward_samples,
+        result=("same",) * 3, tolerances=BACKWARD, differentiable=(0, 1, 2), order=1,
+        errors=[
+            OpError(
+                lambda: N.channel_affine_backward(tg.ones(2, 3), tg.ones(2, 4), tg.ones(4)), RuntimeError,
+                r"dy \(2, 3\) float32 and x \(2, 4\)",
+            ),
+            OpError(
+                lambda: N.channel_affine_backward(tg.ones(2, 4), tg.ones(2, 4), tg.ones(3)), RuntimeError,
+                r"scale of shape \(4,\)",
+            ),
+        ],
     ),
     OpSpec(
         "group_norm", f("group_norm"), norm.group_norm, group_samples, tolerances=TOLERANCES, differentiable=(0, 2, 3),
