@@ -410,7 +410,12 @@ def test_bias_and_activation(size, outputs, kernel, options, activation):
 
 @pytest.mark.parametrize(
     ("channels", "outputs", "kernel", "options"),
-    [(20, 18, (3, 3), {"padding": 1}), (3, 18, (3, 3), {"padding": 1}), (6, 18, (1, 1), {}), (6, 6, (3, 3), {"groups": 6, "padding": 1})],
+    [
+        (20, 18, (3, 3), {"padding": 1}),
+        (3, 18, (3, 3), {"padding": 1}),
+        (6, 18, (1, 1), {}),
+        (6, 6, (3, 3), {"groups": 6, "padding": 1}),
+    ],
 )
 def test_views_are_read_where_they_lie(channels, outputs, kernel, options):
     """Parts of larger images: lines, channels and images with gaps between them; NaN lies in the gaps."""

@@ -110,7 +110,8 @@ static void copy_line(const Frame& f, const T* from, int64_t begin, int64_t exte
   const int64_t left = smaller(larger(-begin, 0), extent), right = larger(smaller(size - begin, extent), left);
   if (f.columns == 1) {
     clear(to, left);
-    for (int64_t i = left; i < right; i += Vec<T>::width) store_first(Vec<T>::load(from + begin + i, right - i), to + i, right - i);
+    for (int64_t i = left; i < right; i += Vec<T>::width)
+      store_first(Vec<T>::load(from + begin + i, right - i), to + i, right - i);
     clear(to + right, extent - right);
     return;
   }

@@ -101,28 +101,33 @@ static auto volumes(const Conv3d& c, Pass pass, const Winograd& winograd, const 
   return tile > 0 ? winograd(tile) : direct();
 }
 Status conv3d(const Launch& launch, const Conv3d& c) {
-  return volumes(c, Pass::forward, [&](int tile) { return winograd_forward(launch, c, tile); },
-                 [&] { return direct_forward(launch, c); });
+  return volumes(
+      c, Pass::forward, [&](int tile) { return winograd_forward(launch, c, tile); }, [&] { return direct_forward(launch, c); });
 }
 Status conv3d_backward_input(const Launch& launch, const Conv3d& c) {
-  return volumes(c, Pass::backward_input, [&](int tile) { return winograd_backward_input(launch, c, tile); },
-                 [&] { return direct_backward_input(launch, c); });
+  return volumes(
+      c, Pass::backward_input, [&](int tile) { return winograd_backward_input(launch, c, tile); },
+      [&] { return direct_backward_input(launch, c); });
 }
 Status conv3d_backward_weight(const Launch& launch, const Conv3d& c) {
-  return volumes(c, Pass::backward_weight, [&](int tile) { return winograd_backward_weight(launch, c, tile); },
-                 [&] { return direct_backward_weight(launch, c); });
+  return volumes(
+      c, Pass::backward_weight, [&](int tile) { return winograd_backward_weight(launch, c, tile); },
+      [&] { return direct_backward_weight(launch, c); });
 }
 size_t conv3d_workspace(const Conv3d& c, int threads) {
-  return volumes(c, Pass::forward, [&](int tile) { return winograd_workspace(c, threads, Pass::forward, tile); },
-                 [&] { return direct_forward_workspace(c, threads); });
+  return volumes(
+      c, Pass::forward, [&](int tile) { return winograd_workspace(c, threads, Pass::forward, tile); },
+      [&] { return direct_forward_workspace(c, threads); });
 }
 size_t conv3d_backward_input_workspace(const Conv3d& c, int threads) {
-  return volumes(c, Pass::backward_input, [&](int tile) { return winograd_workspace(c, threads, Pass::backward_input, tile); },
-                 [&] { return direct_backward_input_workspace(c, threads); });
+  return volumes(
+      c, Pass::backward_input, [&](int tile) { return winograd_workspace(c, threads, Pass::backward_input, tile); },
+      [&] { return direct_backward_input_workspace(c, threads); });
 }
 size_t conv3d_backward_weight_workspace(const Conv3d& c, int threads) {
-  return volumes(c, Pass::backward_weight, [&](int tile) { return winograd_workspace(c, threads, Pass::backward_weight, tile); },
-                 [&] { return direct_backward_weight_workspace(c, threads); });
+  return volumes(
+      c, Pass::backward_weight, [&](int tile) { return winograd_workspace(c, threads, Pass::backward_weight, tile); },
+      [&] { return direct_backward_weight_workspace(c, threads); });
 }
 
 }  // namespace tg::TG_ISA

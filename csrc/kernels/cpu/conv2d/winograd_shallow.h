@@ -93,8 +93,7 @@ template <int m, int r> struct WinogradShallow : WinogradSteps<m, r> {
 
   void block(const Block& b) {
     this->gather_terms(b, 0, p.terms(), [&](int64_t term, const float* pixels) {
-      for (int64_t t = 0; t < b.count; t += lanes)
-        split_input(pixels + t, b.v + t * p.terms() * products + term * n * lanes);
+      for (int64_t t = 0; t < b.count; t += lanes) split_input(pixels + t, b.v + t * p.terms() * products + term * n * lanes);
     });
     const int64_t groups = ceil_div(p.out_channels, channels), size = m * m * d_step;
     const bool later = p.activation != Activation::none && p.activation != Activation::relu;

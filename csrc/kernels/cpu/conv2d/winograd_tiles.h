@@ -26,15 +26,13 @@ struct Planes {
 };
 
 inline Planes planes_of(const Volumes& x) {
-  return {static_cast<float*>(x.data), x.batch_stride, x.channel_stride, x.stride[0], x.stride[1],
-          x.size[0],                   x.size[1],      x.size[2]};
+  return {
+      static_cast<float*>(x.data), x.batch_stride, x.channel_stride, x.stride[0], x.stride[1], x.size[0], x.size[1], x.size[2]};
 }
 
 // Volumes are images with a plane each: plane z of the outputs reads the planes z * step + first + tap * spacing of the inputs,
 // and every tap of a channel counts as a channel of its own, number channel * taps + tap. Images are volumes with one plane.
-struct DepthTaps {
-  int64_t outputs = 1, step = 1, first = 0, spacing = 0, taps = 1;
-};
+struct DepthTaps { int64_t outputs = 1, step = 1, first = 0, spacing = 0, taps = 1; };
 
 struct Tiling {
   int64_t images;      // phases of all planes
@@ -129,7 +127,7 @@ template <int m, int columns> inline constexpr int64_t longest_run = Vec<float>:
 // register more.
 template <int m, int size> struct GatherTiles {
   Planes planes;
-  Tiling tiling;  // padding: of these planes
+  Tiling tiling;    // padding: of these planes
   DepthTaps depth;  // of these planes
   int64_t begin, count;
   float* to;

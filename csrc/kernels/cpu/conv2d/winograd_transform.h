@@ -76,8 +76,8 @@ template <> struct WinogradPoints<7> {
   static constexpr double a = 0.5625, b = 1, c = 2.5, a2 = a * a, b2 = b * b;
   static constexpr double of_a = 2 * a2 * (a2 - b2), of_b = 2 * b2 * (b2 - a2);
   static constexpr double point[6] = {0, a, -a, b, -b, c};
-  static constexpr double scale[6] = {-1 / (a2 * b2 * c),    1 / (of_a * (a - c)), -1 / (of_a * (a + c)), 1 / (of_b * (b - c)),
-                                      -1 / (of_b * (b + c)), 1 / (c * (c * c - a2) * (c * c - b2))};
+  static constexpr double scale[6] = {-1 / (a2 * b2 * c),   1 / (of_a * (a - c)),  -1 / (of_a * (a + c)),
+                                      1 / (of_b * (b - c)), -1 / (of_b * (b + c)), 1 / (c * (c * c - a2) * (c * c - b2))};
   TG_INLINE static Vec<float> of(double x) { return Vec<float>(float(x)); }
 
   TG_INLINE static void input(const Vec<float> (&d)[7], Vec<float> (&r)[7]) {
