@@ -91,7 +91,8 @@ TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64
     const int64_t at = first + i * lanes * spacing;
     return spacing == 1 ? load_within(line, at, width) : load_spaced(line, at, width, spacing);
   };
-  pixels[0] = load(0), pixels[1] = load(1);
+  pixels[0] = load(0);
+  pixels[1] = (tiles - 1) * m + columns <= lanes ? Vec<float>(0) : load(1);
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16) || defined(TG_ISA_avx2)
   if (m == 4 && tiles < lanes / 2) {  // two registers of pixels are enough: phases take half a register
     const Vec<float> even = even_lanes(pixels[0], pixels[1]), odd = odd_lanes(pixels[0], pixels[1]);
