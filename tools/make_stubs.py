@@ -40,14 +40,16 @@ Int = int
 NATIVE = {
     "Node": {
         "__lt__": "(self, other: Node, /) -> bool",
-        "apply": "(self, *dy: Tensor | None) -> tuple[Tensor | None, ...]",
+        "apply": "(self, dy: Any, wanted: int = ..., /) -> tuple[Tensor | None, ...]",
         "edges": "tuple[Node | Tensor | None, ...]",
         "free": "(self) -> None",
         "hooks": "dict[Any, Any] | None, writable",
         "n_outputs": "int",
         "name": "(self) -> str",
         "next_functions": "tuple[tuple[Node | Tensor | None, int], ...]",
+        "is_slice": "bool",
         "output_meta": "(self, output: int, /) -> tuple[tuple[int, ...], DType]",
+        "shown_part": "(self, base: Tensor, /) -> Tensor",
         "seq": "int",
         "slots": "tuple[int, ...] | None",
         "trace": "str | None, writable",

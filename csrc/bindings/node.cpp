@@ -206,8 +206,16 @@ P node_edges(Node* n, void*) {
   for (int i = 0; t && i < n->n_edges; ++i) PyTuple_SET_ITEM(t, i, Py_NewRef(n->edges()[i] ? n->edges()[i] : Py_None));
   return t;
 }
+bool is_slice(Node* n) { return reinterpret_cast<P>(n->op) == callbacks.index_op; }
+P node_is_slice(Node* n, void*) { return PyBool_FromLong(is_slice(n)); }
+P node_shown_part(Node* n, P base) {
+  if (!is_slice(n)) return PyErr_Format(PyExc_TypeError, "%U is not a slice", n->op->name);
+  if (n->freed) return refuse_freed(n);
+  P args[2] = {base, n->saved()[1]};  // the key
+  return PyObject_Vectorcall(n->op->kernel, args, 2, nullptr);
+}
 P node_slots(Node* n, void*) {
-  if (!n->has_slots) Py_RETURN_NONE;
+  if (!n->has_slots && !is_slice(n)) Py_RETURN_NONE;
   P t = PyTuple_New(n->n_edges);
   for (int i = 0; t && i < n->n_edges; ++i) PyTuple_SET_ITEM(t, i, PyLong_FromLong(n->slots()[i]));
   return t;
@@ -251,6 +259,8 @@ Py_hash_t node_hash(P n) { return static_cast<Py_hash_t>(reinterpret_cast<uintpt
 PyMethodDef node_methods[] = {
     {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(node_apply)), METH_FASTCALL,
      "The gradients of this step's inputs, given those of its outputs."},
+    {"shown_part", reinterpret_cast<PyCFunction>(node_shown_part), METH_O,
+     "Of a step that is a slice: what it shows of a tensor like its input."},
     {"free", reinterpret_cast<PyCFunction>(node_free), METH_NOARGS, "Drops the saved values."},
     {"name", reinterpret_cast<PyCFunction>(node_name), METH_NOARGS, "The op's name."},
     {"output_meta", reinterpret_cast<PyCFunction>(node_meta), METH_O, "(shape, dtype) of one output."},
@@ -258,7 +268,8 @@ PyMethodDef node_methods[] = {
 PyGetSetDef node_getset[] = {
     {"edges", reinterpret_cast<getter>(node_edges), nullptr, "A Node, a leaf Tensor or None per input.", nullptr},
     {"slots", reinterpret_cast<getter>(node_slots), nullptr,
-     "Which output of each edge's node; None when all are its only one.", nullptr},
+     "Which output of each edge's node; None when all are its only one and the step is no slice.", nullptr},
+    {"is_slice", reinterpret_cast<getter>(node_is_slice), nullptr, "Is the step basic indexing?", nullptr},
     {"next_functions", reinterpret_cast<getter>(node_next_functions), nullptr, "Pairs (edge, output index).", nullptr},
     {"n_outputs", reinterpret_cast<getter>(node_outputs), nullptr, "How many outputs the step has.", nullptr},
     {"seq", reinterpret_cast<getter>(node_seq), nullptr, "Order of recording; inputs are older.", nullptr},

@@ -59,12 +59,15 @@ from .ops.statistics import (
 )  # fmt: skip
 from .ops.arguments import need_tensor, need_tensors
 from .ops.indexing import (
-    adjoint, argwhere, atleast_1d, atleast_2d, atleast_3d, block_diag, broadcast_shapes, broadcast_tensors, cartesian_prod,
-    column_stack, combinations, complex, conj, diag_embed, diagflat, diagonal_scatter, dsplit, dstack, fliplr, flipud, hsplit,
-    index_copy, index_fill, index_put, is_complex, isin, masked_scatter, polar, put, ravel, real, repeat_interleave, rot90,
-    select_scatter, slice_scatter, take, take_along_dim, tensor_split, tril_indices, triu_indices, unravel_index, vander,
-    view_as_complex, view_as_real, vsplit,
+    argwhere, diagonal_scatter, index_copy, index_fill, index_put, isin, masked_scatter, put, select_scatter, slice_scatter,
+    take, take_along_dim, unravel_index,
 )  # fmt: skip
+from .ops.joining import (
+    atleast_1d, atleast_2d, atleast_3d, block_diag, broadcast_shapes, broadcast_tensors, cartesian_prod, column_stack,
+    combinations, dsplit, dstack, hsplit, repeat_interleave, tensor_split, vsplit,
+)  # fmt: skip
+from .ops.matrices import adjoint, diag_embed, diagflat, fliplr, flipud, ravel, rot90, tril_indices, triu_indices, vander
+from .ops.complex_numbers import complex, conj, is_complex, polar, real, view_as_complex, view_as_real
 from .ops.linalg import (
     cholesky_inverse, cholesky_solve, det, inv as inverse, logdet, matrix_power, pinv as pinverse, slogdet,
 )  # fmt: skip

@@ -32,9 +32,11 @@ _METHODS = {
     "statistics": """
         aminmax bincount corrcoef count_nonzero cov dist histc histogram nanmean nansum renorm trace""",
     "indexing": """
-        adjoint argwhere conj diag_embed diagflat dsplit fliplr flipud hsplit index_copy index_fill index_put index_put_ isin
-        masked_scatter masked_scatter_ put put_ ravel repeat_interleave rot90 take take_along_dim tensor_split vsplit
-        diagonal_scatter select_scatter slice_scatter is_complex""",
+        argwhere index_copy index_fill index_put index_put_ isin masked_scatter masked_scatter_ put put_ take take_along_dim
+        diagonal_scatter select_scatter slice_scatter""",
+    "joining": "dsplit hsplit repeat_interleave tensor_split vsplit",
+    "matrices": "adjoint diag_embed diagflat fliplr flipud ravel rot90",
+    "complex_numbers": "conj is_complex",
     "linalg": "cholesky det logdet matrix_power qr slogdet svd",
     "scatter": "scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_",
     "scan": "cumsum cumprod cummax cummin logcumsumexp diff",

@@ -6,7 +6,6 @@ tilegrad's kernels. All but ``matrix_rank`` are differentiable.
 Source: https://pytorch.org/docs/stable/linalg.html
 """
 
-from .ops.indexing import vander
 from .ops.linalg import (
     LinAlgError,
     cholesky,
@@ -27,6 +26,7 @@ from .ops.linalg import (
     svdvals,
 )
 from .ops.matmul import matmul
+from .ops.matrices import vander
 from .ops.products import linalg_cross as cross
 from .ops.products import multi_dot
 from .ops.shape import diagonal

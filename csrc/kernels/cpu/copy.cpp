@@ -6,8 +6,16 @@
 //   anything -> bool   whether it is not zero (a NaN is not zero)
 //   -> bfloat16, float16   to nearest, ties to even, by way of float32
 //
-// Cost: bytes read plus bytes written. Equal types side by side are a memcpy; a transposed copy goes tile by tile through a
-// buffer (strided_tile.h), so that each cache line on either side is fetched once.
+// Cost: bytes read plus bytes written. Equal types side by side are a memcpy, rows of them go one by one (copy_bytes.h). A
+// transposed copy goes in blocks of one cache line by as many rows as a register has lanes:
+//
+//     in (columns of the output)      out
+//     ................ line 0         v v v v     each line is read once and written once; of 8- and 16-bit types tiles
+//     ................ line 1         v v v v     of 32 x 32 go through a buffer (strided_tile.h)
+//     :                               : : : :
+//
+// Results of 16 MB and more go past the cache.
+#include "kernels/cpu/copy_bytes.h"
 #include "kernels/cpu/elementwise_loop.h"
 #include "kernels/views.h"
 
@@ -65,10 +73,126 @@ static Loop loop_for(DType to, DType from) {
   return visit(to, [&]<class To>() { return visit(from, []<class From>() -> Loop { return convert_loop<To, From>; }); });
 }
 
-// Strided copy of one type: tiles are moved, not computed.
-static void move_strided(const Launch& launch, const Strided<2>& view) {
-  const TileWalk<2> walk(view);
-  const int element = size_of(view.operand[0].dtype);
+// --- one type: elements are moved, not computed --------------------------------------------------------------------------
+static constexpr int64_t piece_bytes = 32768;   // work per piece, and the longest stretch of a row
+static constexpr int64_t long_row_bytes = 64;   // shorter rows share tiles
+static constexpr int64_t transposed_tile = 64;  // rows and columns of a tile: whole cache lines on both sides
+
+// Rows that lie side by side on both sides: the units [begin, end), a unit being a row or a stretch of it.
+template <bool streamed> static void move_rows(const TileWalk<2>& walk, int64_t stretches, int64_t begin, int64_t end) {
+  const int outer = walk.ndim - 1, element = walk.element[0];
+  const int64_t row_bytes = walk.shape[outer] * element;
+  int64_t stretch = begin % stretches, row = begin / stretches, index[max_dims + 2], to = 0, from = 0;
+  for (int d = outer - 1; d >= 0; --d) {
+    index[d] = row % walk.shape[d];
+    row /= walk.shape[d];
+    to += index[d] * walk.strides[0][d] * element, from += index[d] * walk.strides[1][d] * element;
+  }
+  const int inner = outer - 1;  // the dim that rows follow each other along
+  const int64_t to_next = walk.strides[0][inner] * element, from_next = walk.strides[1][inner] * element;
+  for (int64_t unit = begin; unit < end;) {
+    char* out = walk.first[0].data + to;
+    const char* in = walk.first[1].data + from;
+    if (stretches == 1) {
+      const int64_t rows = walk.shape[inner] - index[inner], count = rows < end - unit ? rows : end - unit;
+      for (int64_t i = 0; i < count; ++i, out += to_next, in += from_next) copy_bytes<streamed>(out, in, row_bytes);
+      unit += count, index[inner] += count;
+      to += count * to_next, from += count * from_next;
+    } else {
+      const int64_t start = stretch * piece_bytes, bytes = stretch + 1 < stretches ? piece_bytes : row_bytes - start;
+      copy_bytes<streamed>(out + start, in + start, bytes);
+      ++unit;
+      if (++stretch < stretches) continue;
+      stretch = 0;
+      ++index[inner];
+      to += to_next, from += from_next;
+    }
+    for (int d = inner; d > 0 && index[d] == walk.shape[d]; --d) {
+      index[d] = 0, ++index[d - 1];
+      to += (walk.strides[0][d - 1] - walk.shape[d] * walk.strides[0][d]) * element;
+      from += (walk.strides[1][d - 1] - walk.shape[d] * walk.strides[1][d]) * element;
+    }
+  }
+  if constexpr (streamed) stream_end();
+}
+
+static void run_rows(const Launch& launch, const TileWalk<2>& walk) {
+  const int last = walk.ndim - 1;
+  int64_t rows = 1;
+  for (int d = 0; d < last; ++d) rows *= walk.shape[d];
+  const int64_t row_bytes = walk.shape[last] * walk.element[0];
+  const int64_t stretches = row_bytes < 2 * piece_bytes ? 1 : (row_bytes + piece_bytes - 1) / piece_bytes;
+  const bool streamed = rows * row_bytes >= streamed_bytes && row_bytes >= 256;
+  parallel_for(launch, rows * stretches, row_bytes < piece_bytes ? piece_bytes / row_bytes : 1,
+               [&](int64_t begin, int64_t end) {
+                 streamed ? move_rows<true>(walk, stretches, begin, end) : move_rows<false>(walk, stretches, begin, end);
+               });
+}
+
+// A tile whose input runs down columns, in blocks that are transposed in registers: cache lines are used whole at once on
+// both sides, so it does no harm that a power-of-two stride maps them all to a few places of the cache.
+template <class T, bool streamed> static void transpose_tile(const Side& to, const Side& from, int64_t rows, int64_t cols) {
+  constexpr int64_t n = Vec<T>::width, line = 64 / sizeof(T);
+  T* const out = reinterpret_cast<T*>(to.data);
+  const T* const in = reinterpret_cast<const T*>(from.data);
+  for (int64_t c0 = 0; c0 < cols; c0 += line) {
+    for (int64_t r = 0; r < rows; r += n) {
+      for (int64_t c = c0; c < c0 + line && c < cols; c += n) {
+        Vec<T> block[n];
+        if (r + n <= rows && c + n <= cols) {
+#pragma GCC unroll 16
+          for (int64_t i = 0; i < n; ++i) block[i] = Vec<T>::load(in + r + (c + i) * from.col);
+          transpose(block);
+#pragma GCC unroll 16
+          for (int64_t i = 0; i < n; ++i) put<streamed>(block[i], out + (r + i) * to.row + c, n);
+        } else {
+          for (int64_t i = 0; i < n; ++i)
+            block[i] = c + i < cols ? Vec<T>::load(in + r + (c + i) * from.col, rows - r) : Vec<T>(T(0));
+          transpose(block);
+          for (int64_t i = 0; i < n && r + i < rows; ++i) block[i].store(out + (r + i) * to.row + c, cols - c);
+        }
+      }
+    }
+  }
+}
+
+static bool on_cache_lines(const TileWalk<2>& walk) {
+  bool whole = stream_aligned(walk.first[0].data);
+  for (int d = 0; d < walk.ndim - 1; ++d) whole = whole && walk.strides[0][d] * walk.element[0] % 64 == 0;
+  return whole;
+}
+
+static void run_transposed(const Launch& launch, TileWalk<2>& walk) {
+  auto smaller = [](int64_t a, int64_t b) { return a < b ? a : b; };
+  const int last = walk.ndim - 1;
+  const int64_t height = walk.shape[last - 1], width = walk.shape[last];
+  const int64_t area = transposed_tile * transposed_tile;
+  walk.rows = smaller(height, transposed_tile), walk.cols = smaller(width, transposed_tile);
+  if (height < transposed_tile) walk.cols = smaller(width, area / height / transposed_tile * transposed_tile);
+  else if (width < transposed_tile) walk.rows = smaller(height, area / width / transposed_tile * transposed_tile);
+  const int64_t tiles = walk.row_tiles * walk.col_tiles;
+  walk.row_tiles = (height + walk.rows - 1) / walk.rows;
+  walk.col_tiles = (width + walk.cols - 1) / walk.cols;
+  walk.tiles = walk.tiles / tiles * walk.row_tiles * walk.col_tiles;
+  int64_t bytes = walk.element[0];
+  for (int d = 0; d <= last; ++d) bytes *= walk.shape[d];
+  const bool streamed = bytes >= streamed_bytes && sizeof(Vec<float>) >= 32 && on_cache_lines(walk);
+  parallel_for(launch, walk.tiles, walk.tiles_per(elementwise_grain), [&](int64_t begin, int64_t end) {
+    for_each_tile(walk, begin, end, [&](const Side(&side)[2], int64_t rows, int64_t cols) {
+      if (walk.element[0] == 4) {
+        streamed ? transpose_tile<float, true>(side[0], side[1], rows, cols)
+                 : transpose_tile<float, false>(side[0], side[1], rows, cols);
+      } else {
+        streamed ? transpose_tile<double, true>(side[0], side[1], rows, cols)
+                 : transpose_tile<double, false>(side[0], side[1], rows, cols);
+      }
+    });
+    if (streamed) stream_end();
+  });
+}
+
+static void run_tiles_of(const Launch& launch, const TileWalk<2>& walk) {
+  const int element = walk.element[0];
   parallel_for(launch, walk.tiles, walk.tiles_per(elementwise_grain), [&](int64_t begin, int64_t end) {
     alignas(64) char buffer[tile_elements * 8];
     for_each_tile(walk, begin, end, [&](const Side(&side)[2], int64_t rows, int64_t cols) {
@@ -83,6 +207,17 @@ static void move_strided(const Launch& launch, const Strided<2>& view) {
       }
     });
   });
+}
+
+static void move_strided(const Launch& launch, const Strided<2>& view) {
+  TileWalk<2> walk(view);
+  const int last = walk.ndim - 1;
+  const Side &out = walk.first[0], &in = walk.first[1];
+  if (walk.tiles == 0) return;
+  if (out.col == 1 && in.col == 1 && walk.shape[last] * walk.element[0] >= long_row_bytes) return run_rows(launch, walk);
+  const bool by_column = out.col == 1 && in.row == 1 && walk.element[0] >= 4;
+  if (by_column && walk.shape[last] >= 8 && walk.shape[last - 1] >= 8) return run_transposed(launch, walk);
+  run_tiles_of(launch, walk);
 }
 
 Status copy(const Launch& launch, const Strided<2>& view) {

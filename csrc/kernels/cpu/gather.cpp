@@ -5,7 +5,7 @@
 //   index_copy     out[o, index[i], :]  = in[o, i, :]      the same shapes; of equal numbers the last one stays
 //
 // Embedding is index_select with outer = 1 and its gradient is index_add. A negative number counts from the end. All numbers
-// are checked before anything is written, so a bad one changes nothing.
+// are checked before anything that was there before is changed; index_select, whose result is new, checks them on the way.
 //
 // Cost: count x inner elements read and written per outer slice. Determinism: index_add adds to every element in the order
 // of i. It is parallel over outer slices and over columns of inner, never over i, so neither atomics nor copies are needed.
@@ -13,7 +13,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
-#include "kernels/cpu/strided_tile.h"
+#include "kernels/cpu/copy_bytes.h"
 #include "kernels/integer.h"
 #include "kernels/views.h"
 
@@ -21,6 +21,7 @@ namespace tg::TG_ISA {
 
 static constexpr int64_t piece_bytes = 32768;      // work per piece, as in the elementwise kernels
 static constexpr int64_t column_block = 128;       // columns of inner that one piece of index_add owns: a few cache lines
+static constexpr int64_t fetched_bytes = 2048;     // of the rows to come that are asked for while one is copied
 static constexpr int64_t copy_block_bytes = 2048;  // of a row that one piece of index_copy owns
 
 static int64_t pieces_of(int64_t row_bytes) {
@@ -40,40 +41,71 @@ static Status check_indexes(const Indexed& v) {
   return v.index[i] < 0 ? v.index[i] + v.picked : v.index[i];
 }
 
-// Single elements: a memcpy call for each would cost more than the move.
-template <int bytes> static void select_elements(const Indexed& v, int64_t begin, int64_t end) {
+// Number i made positive; one that is out of range raises the flag and reads as 0, if there is one.
+[[gnu::always_inline]] static inline int64_t checked_index(const Indexed& v, int64_t i, int64_t& bad) {
+  const int64_t number = v.index[i], place = number + (number >> 63 & v.picked);
+  const bool outside = static_cast<uint64_t>(place) >= static_cast<uint64_t>(v.picked);
+  bad |= outside;
+  return outside ? 0 : place;
+}
+
+// Single elements: a call for each would cost more than the move.
+template <int bytes> static int64_t select_elements(const Indexed& v, int64_t begin, int64_t end) {
   using U = typename BitsOf<bytes>::type;
   U* out = static_cast<U*>(v.out);
   const U* in = static_cast<const U*>(v.in);
-  int64_t o = begin / v.count, i = begin % v.count;
-  for (int64_t row = begin; row < end; ++row) {
-    out[row] = in[o * v.picked + wrapped_index(v, i)];
+  int64_t bad = 0;
+  for (int64_t row = begin; row < end;) {
+    const int64_t o = row / v.count, first = row - o * v.count;
+    const int64_t stop = v.count - first < end - row ? v.count : first + end - row;
+    const U* const from = in + o * v.picked;
+    U* const to = out + o * v.count;
+    for (int64_t i = first; i < stop; ++i) to[i] = from[checked_index(v, i, bad)];
+    row += stop - first;
+  }
+  return bad;
+}
+
+// The processor reads on by itself along a row, not to the next one.
+[[gnu::always_inline]] static inline void fetch_row(const char* row, int64_t bytes) {
+  const int64_t most = bytes < fetched_bytes ? bytes : fetched_bytes;
+  for (int64_t i = 0; i < most; i += 64) __builtin_prefetch(row + i);
+}
+
+static int64_t select_rows(const Indexed& v, int64_t row_bytes, int64_t begin, int64_t end) {
+  char* const out = static_cast<char*>(v.out);
+  const char* const in = static_cast<const char*>(v.in);
+  int64_t bad = 0;
+  const int64_t ahead = row_bytes < fetched_bytes ? fetched_bytes / row_bytes : 1;
+  for (int64_t row = begin, o = begin / v.count, i = begin % v.count; row < end; ++row) {
+    const char* const slice = in + o * v.picked * row_bytes;
+    if (i + ahead < v.count) fetch_row(slice + checked_index(v, i + ahead, bad) * row_bytes, row_bytes);
+    copy_bytes(out + row * row_bytes, slice + checked_index(v, i, bad) * row_bytes, row_bytes);
     if (++i == v.count) i = 0, ++o;
   }
+  return bad;
 }
 
 Status index_select(const Launch& launch, const Indexed& v) {
-  if (const Status status = check_indexes(v); status.code != Status::ok) return status;
-  if (v.outer == 0 || v.count == 0 || v.inner == 0) return {};
+  if (v.outer == 0 || v.count == 0 || v.inner == 0 || v.picked == 0) return check_indexes(v);
   const int element = size_of(v.dtype);
   const int64_t row_bytes = v.inner * element;
+  int bad = 0;  // the result is new: numbers are checked on the way
   parallel_for(launch, v.outer * v.count, pieces_of(row_bytes), [&](int64_t begin, int64_t end) {
-    if (v.inner == 1) {
+    int64_t found = 0;
+    if (v.inner > 1) {
+      found = select_rows(v, row_bytes, begin, end);
+    } else {
       switch (element) {
-        case 1: return select_elements<1>(v, begin, end);
-        case 2: return select_elements<2>(v, begin, end);
-        case 4: return select_elements<4>(v, begin, end);
-        default: return select_elements<8>(v, begin, end);
+        case 1: found = select_elements<1>(v, begin, end); break;
+        case 2: found = select_elements<2>(v, begin, end); break;
+        case 4: found = select_elements<4>(v, begin, end); break;
+        default: found = select_elements<8>(v, begin, end);
       }
     }
-    int64_t o = begin / v.count, i = begin % v.count;
-    for (int64_t row = begin; row < end; ++row) {
-      memcpy(static_cast<char*>(v.out) + row * row_bytes,
-             static_cast<const char*>(v.in) + (o * v.picked + wrapped_index(v, i)) * row_bytes, static_cast<size_t>(row_bytes));
-      if (++i == v.count) i = 0, ++o;
-    }
+    if (found) __atomic_store_n(&bad, 1, __ATOMIC_RELAXED);
   });
-  return {};
+  return bad ? check_indexes(v) : Status{};
 }
 
 template <class T> [[gnu::always_inline]] static inline T added(T a, T b) {

@@ -17,7 +17,7 @@
 #include "kernels/arguments/pad.h"
 
 #include "core/parallel.h"
-#include "kernels/cpu/strided_tile.h"
+#include "kernels/cpu/copy_bytes.h"
 
 namespace tg::TG_ISA {
 
@@ -96,13 +96,41 @@ template <int bytes> TG_INLINE void fill_row(typename BitsOf<bytes>::type* to, t
   }
 }
 
+// The border on one side of a row: places [begin, end) of the padded row. What they show is the same in every row, so it is
+// looked up once, for as many places as there is room; wider borders look up the rest again and again.
+struct Border {
+  static constexpr int64_t room = 32;
+  int64_t begin, end, known, offset[room];
+
+  Border(const Pad& v, int64_t from, int64_t to) : begin(from), end(to), known(to < from + room ? to : from + room) {
+    if (v.mode == PadMode::constant) return;
+    for (int64_t j = begin; j < known; ++j) offset[j - begin] = element(v, j);
+  }
+  static int64_t element(const Pad& v, int64_t j) {
+    const int last = v.ndim - 1;
+    return place(v.mode, j - v.before[last], v.shape[last]) * v.strides[last];
+  }
+  template <int bytes, class U = typename BitsOf<bytes>::type> TG_INLINE void show(const Pad& v, U* to, const U* from) const {
+    if (v.mode == PadMode::replicate) {
+      if (begin < end) fill_row<bytes>(to + begin, from[offset[0]], end - begin);
+      return;
+    }
+    for (int64_t j = begin; j < known; ++j) {
+      to[j] = from[offset[j - begin]];
+      asm volatile("" : : : "memory");  // gathering so few would take longer
+    }
+    for (int64_t j = known; j < end; ++j) to[j] = from[element(v, j)];
+  }
+};
+
 template <int bytes> static void pad_rows(const Pad& v, const void* in, void* out, int64_t begin, int64_t end) {
   using U = typename BitsOf<bytes>::type;
   const int last = v.ndim - 1;
   const PadMode mode = v.mode;
-  const int64_t n = v.shape[last], padded = v.padded_shape[last], stride = v.strides[last], before = v.before[last];
+  const int64_t padded = v.padded_shape[last], stride = v.strides[last], before = v.before[last];
   const Interior middle(v);
   const int64_t left = middle.begin, right = middle.end, width = right - left;
+  const Border before_it(v, 0, left), behind_it(v, right, padded);
   U value = 0;
   if (v.value) __builtin_memcpy(&value, v.value, sizeof value);
   RowWalk walk(v, begin);
@@ -115,7 +143,7 @@ template <int bytes> static void pad_rows(const Pad& v, const void* in, void* ou
     }
     const U* from = static_cast<const U*>(in) + start;
     const U* inner = from + (left - before) * stride;
-    if (stride == 1) copy_row(reinterpret_cast<char*>(to + left), reinterpret_cast<const char*>(inner), width * bytes);
+    if (stride == 1) copy_bytes(reinterpret_cast<char*>(to + left), reinterpret_cast<const char*>(inner), width * bytes);
     else if (stride == 0) fill_row<bytes>(to + left, *inner, width);
     else
       for (int64_t j = 0; j < width; ++j) to[left + j] = inner[j * stride];
@@ -123,8 +151,8 @@ template <int bytes> static void pad_rows(const Pad& v, const void* in, void* ou
       fill_row<bytes>(to, value, left);
       fill_row<bytes>(to + right, value, padded - right);
     } else {
-      for (int64_t j = 0; j < left; ++j) to[j] = from[place(mode, j - before, n) * stride];
-      for (int64_t j = right; j < padded; ++j) to[j] = from[place(mode, j - before, n) * stride];
+      before_it.show<bytes>(v, to, from);
+      behind_it.show<bytes>(v, to, from);
     }
   }
 }

@@ -84,8 +84,9 @@ template <class Body> TG_INLINE void for_each_run(const Positions& v, int split,
 
 // Calls body(j0, j1, places) for stretches of a run: places[j - j0] is number j, made positive and multiplied by the step. Gives
 // false at the first stretch with a number that is out of range. Checking and wrapping are vector work; what is left to the
-// body is one load and one address an element. Offsets that do not fit 32 bits take `Place` = int64_t.
-static constexpr int64_t stretch = 512;
+// body is one load and one address an element. Offsets that do not fit 32 bits take `Place` = int64_t. A stretch is short enough
+// for the processor to read the numbers of the next one while it works on this one.
+static constexpr int64_t stretch = 64;
 template <class Place, class Body>
 TG_INLINE bool in_range(const int64_t* index, int64_t n, int64_t size, int64_t step, const Body& body) {
   alignas(64) Place places[stretch];

@@ -10,7 +10,7 @@
 
 #include "core/parallel.h"
 #include "kernels/arguments/rearrange.h"
-#include "kernels/cpu/strided_tile.h"
+#include "kernels/cpu/copy_bytes.h"
 
 namespace tg::TG_ISA {
 
@@ -37,7 +37,7 @@ Status flip(const Launch& launch, const AlongDim& v) {
     parallel_for(launch, v.outer * v.size, slices_per_piece(block), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         const int64_t o = r / v.size, i = r % v.size;
-        memcpy(out + r * block, in + o * slice + (v.size - 1 - i) * block, static_cast<size_t>(block));
+        copy_bytes(out + r * block, in + o * slice + (v.size - 1 - i) * block, block);
       }
     });
     return {};
@@ -57,26 +57,15 @@ Status flip(const Launch& launch, const AlongDim& v) {
   return {};
 }
 
-// memcpy turns to string instructions for long blocks, which are ten times slower when one side is a few bytes off the other.
-static void move_bytes(char* to, const char* from, size_t bytes) {
-  for (; bytes >= 64; bytes -= 64, to += 64, from += 64) {
-    __builtin_memcpy(to, from, 16);
-    __builtin_memcpy(to + 16, from + 16, 16);
-    __builtin_memcpy(to + 32, from + 32, 16);
-    __builtin_memcpy(to + 48, from + 48, 16);
-  }
-  memcpy(to, from, bytes);
-}
-
 Status roll(const Launch& launch, const AlongDim& v) {
   const int64_t block = v.inner * v.element_bytes, slice = v.size * block;
-  const auto moved = static_cast<size_t>(v.shift * block), stays = static_cast<size_t>(slice) - moved;
+  const int64_t moved = v.shift * block, stays = slice - moved;
   auto* out = static_cast<char*>(v.out);
   const auto* in = static_cast<const char*>(v.in);
   parallel_for(launch, v.outer, slices_per_piece(slice), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
-      move_bytes(out + o * slice + moved, in + o * slice, stays);
-      move_bytes(out + o * slice, in + o * slice + stays, moved);
+      copy_bytes(out + o * slice + moved, in + o * slice, stays);
+      copy_bytes(out + o * slice, in + o * slice + stays, moved);
     }
   });
   return {};

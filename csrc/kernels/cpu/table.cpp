@@ -130,6 +130,9 @@ static KernelTable make_table() {
     t.resample = resample;
     t.resample_workspace = resample_workspace;
 
+    t.index_select = index_select;
+    t.index_add = index_add;
+    t.index_copy = index_copy;
     t.gather = gather;
     t.scatter = scatter;
     t.nonzero_count = nonzero_count;
@@ -138,13 +141,6 @@ static KernelTable make_table() {
     t.pad_backward = pad_backward;
 
     t.memory_loop = memory_loop;
-  }
-
-  // Bound by memory or by integer arithmetic: compiled once.
-  if constexpr (level == Level::baseline) {
-    t.index_select = index_select;
-    t.index_add = index_add;
-    t.index_copy = index_copy;
   }
   return t;
 }

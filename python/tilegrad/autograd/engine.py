@@ -2,7 +2,9 @@
 
 Every step (Node) is younger than the steps it got its inputs from, so "the newest pending node first" is a topological
 order: no depth-first search, no recursion. A gradient is dropped as soon as its node has used it. The first gradient that
-reaches a place is borrowed, the second makes a new buffer, and later ones are added in place into that buffer.
+reaches a place is borrowed, the second makes a new buffer, and later ones are added in place into that buffer. Gradients of
+slices of one tensor go into a common buffer, each to its part. Where only some inputs are asked for, only rules on the way to
+them run.
 """
 
 from __future__ import annotations
@@ -31,20 +33,32 @@ class _Run:
         self.heap: list[Node] = []
         self.owned: set = set()
 
-    def add(self, edge: Any, slot: int, dx: Tensor) -> None:
-        """Adds a gradient to what is pending for output `slot` of an edge: the general way, outside of the hot loop."""
-        is_node = type(edge) is Node
-        if is_node and self.needed is not None and edge not in self.needed:
+    def add(self, edge: Any, slot: int, dx: Tensor, fresh: bool = False) -> None:
+        """Adds a gradient to what is pending for output `slot` of an edge: the general way, outside of the hot loop.
+        `fresh`: nobody else has this gradient."""
+        if self.needed is not None and edge not in self.needed:
             return
-        if is_node and edge not in self.pending:
+        single = type(edge) is not Node or edge.n_outputs == 1
+        if type(edge) is Node and edge not in self.pending:
             heappush(self.heap, edge)
-        if not is_node or edge.n_outputs == 1:
-            have = self.pending.get(edge)
-            self.pending[edge] = dx if have is None else have + dx
-            self.owned.discard(edge)
+        places: Any = self.pending if single else self.pending.setdefault(edge, [None] * edge.n_outputs)
+        place, owner = (edge, edge) if single else (slot, (edge, slot))
+        have = places.get(edge) if single else places[slot]
+        if have is not None and owner in self.owned:
+            _core.add_(have, dx)
             return
-        slots = self.pending.setdefault(edge, [None] * edge.n_outputs)
-        slots[slot] = dx if slots[slot] is None else slots[slot] + dx
+        places[place] = dx if have is None else have + dx
+        if (fresh or have is not None) and not self.create_graph:
+            self.owned.add(owner)
+
+    def add_to_part(self, slice_: Node, edge: Any, slot: int, dy: Tensor) -> bool:
+        """Adds the gradient of a slice to its place in a buffer that the pass owns already. Zeros around every one of n
+        slices, added up, would take n times as long. False: there is no such buffer yet."""
+        single = type(edge) is not Node or edge.n_outputs == 1
+        if (edge if single else (edge, slot)) not in self.owned or self.create_graph:
+            return False
+        _core.add_(slice_.shown_part(self.pending[edge] if single else self.pending[edge][slot]), dy)
+        return True
 
     def run(self, retain_graph: bool, capture: dict | None) -> None:
         pending, heap, needed, owned, create_graph = self.pending, self.heap, self.needed, self.owned, self.create_graph
@@ -60,17 +74,24 @@ class _Run:
                     slots[slot] = dy if node.n_outputs == 1 else dy[slot]
                 if needed is not None and not _leads_on(node, needed):
                     continue
+            edges, slots = node.edges, node.slots
+            if slots is not None and node.is_slice and not watched and self.add_to_part(node, edges[0], slots[0], dy):
+                if not retain_graph:
+                    node.free()
+                continue
+            # apply() checks the saved values and calls the rules
             if watched:
                 with anomaly.during_backward():
-                    dxs = node.apply(dy)
+                    dxs = node.apply(dy) if needed is None else node.apply(dy, _wanted(edges, needed))
                 anomaly.check_gradients(node, dxs)
+            elif needed is None:
+                dxs = node.apply(dy)
             else:
-                dxs = node.apply(dy)  # checks the saved values and calls the rules
-            edges = node.edges
-            if node.slots is not None:  # an input is one of several outputs of its node
-                for edge, slot, dx in zip(edges, node.slots, dxs, strict=True):
+                dxs = node.apply(dy, _wanted(edges, needed))
+            if slots is not None:  # an input is one of several outputs of its node, or this is a slice
+                for edge, slot, dx in zip(edges, slots, dxs, strict=True):
                     if dx is not None:
-                        self.add(edge, slot, dx)
+                        self.add(edge, slot, dx, node.is_slice)
                 edges = ()
             if not retain_graph:
                 node.free()
@@ -79,9 +100,9 @@ class _Run:
                     continue
                 have = pending.get(edge)
                 if have is None:
+                    if needed is not None and edge not in needed:  # of a rule that answers for all inputs at once
+                        continue
                     if type(edge) is Node:
-                        if needed is not None and edge not in needed:
-                            continue
                         heappush(heap, edge)
                     pending[edge] = dx
                 elif edge in owned:
@@ -90,6 +111,15 @@ class _Run:
                     pending[edge] = have + dx
                     if not create_graph:
                         owned.add(edge)
+
+
+def _wanted(edges: tuple, needed: set) -> int:
+    """Bit i: is the gradient of edge i on the way to a wanted input? (Only the first 64 edges can be left out.)"""
+    bits = 0
+    for i, edge in enumerate(edges[:64]):
+        if edge is not None and edge in needed:
+            bits |= 1 << i
+    return bits
 
 
 def _leads_on(node: Node, needed: set) -> bool:

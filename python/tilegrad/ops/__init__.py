@@ -6,6 +6,7 @@ A family is a module (``ops.softmax`` is the file, ``ops.softmax.softmax`` the o
 
 from . import (
     attention,
+    complex_numbers,
     conv,
     creation,
     ctc,
@@ -17,9 +18,11 @@ from . import (
     grid_sample,
     index,
     indexing,
+    joining,
     linalg,
     loss,
     matmul,
+    matrices,
     norm,
     pad,
     pointwise_loss,
@@ -37,6 +40,7 @@ from . import (
 
 __all__ = [
     "attention",
+    "complex_numbers",
     "conv",
     "creation",
     "ctc",
@@ -48,9 +52,11 @@ __all__ = [
     "grid_sample",
     "index",
     "indexing",
+    "joining",
     "linalg",
     "loss",
     "matmul",
+    "matrices",
     "norm",
     "pad",
     "pointwise_loss",

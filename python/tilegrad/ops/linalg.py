@@ -15,8 +15,8 @@ from .. import _core, dtypes
 from ..autograd.op import op
 from .arguments import need_tensor, need_tensors
 from .elementwise import where
-from .indexing import diag_embed
 from .matmul import matmul
+from .matrices import diag_embed
 from .shape import diagonal, tril, triu, unsqueeze
 
 

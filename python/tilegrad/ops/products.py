@@ -239,7 +239,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
 def pdist(x, p=2.0):
     """The p-distances of all pairs of different rows of x (N, M): (N (N - 1) / 2,)."""
     need_tensor("pdist", "x", x)
-    from .indexing import triu_indices
+    from .matrices import triu_indices
 
     if x.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {x.ndim}D")
