@@ -162,7 +162,7 @@ def check_shallow(count=20):
 
 
 def check_volumes(count=12):
-    """Taps along the depth count as channels: edges where they leave the volume, strides of the depth, few and many channels."""
+    """Taps along the depth count as channels: edges of the volume, strides of the depth, few and many channels."""
     rng = np.random.default_rng(15)
     for i in range(count):
         channels, outputs = [(16, 17), (3, 20), (33, 30), (200, 195), (20, 5), (1, 16)][i % 6]
