@@ -12,6 +12,7 @@ test of the suite can then run on NEON code, unchanged.
 
 import concurrent.futures
 import ctypes
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -105,8 +106,14 @@ def compile_library():
 
 
 def build():
-    """Compiles what has changed and returns the image and the host's library of rows."""
+    """Compiles what has changed and returns the image and the host's library of rows. One process at a time."""
     BUILD.mkdir(parents=True, exist_ok=True)
+    with open(BUILD / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return build_alone()
+
+
+def build_alone():
     jobs = [(HERE / "guest.cpp", [*WARNINGS, *WITHOUT_OPENMP, *KERNEL_FLAGS, "-O2", "-DTG_ISA=neon", "-DTG_ISA_neon=1"])]
     for isa in ("baseline", "neon"):
         flags = [*WARNINGS, *WITHOUT_OPENMP, *KERNEL_FLAGS, OPTIMISE[isa], f"-DTG_ISA={isa}", f"-DTG_ISA_{isa}=1"]
