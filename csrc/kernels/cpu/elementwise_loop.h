@@ -171,10 +171,12 @@ template <class T> static inline void repeat(void* buffer, T value, int64_t n) {
 // The one value of a row in a buffer: as a register of what the loop computes in, or n times.
 static inline void repeat_value(void* buffer, const void* value, DType type, bool as_register, int64_t n) {
   const auto bits = [&]<int bytes>() { return *static_cast<const typename BitsOf<bytes>::type*>(value); };
-  if (as_register) {
-    if (type == DType::bf16) return repeat(buffer, to_float(*static_cast<const bf16*>(value)), register_bytes / 4);
-    if (type == DType::f16) return repeat(buffer, to_float(*static_cast<const f16*>(value)), register_bytes / 4);
-    n = register_bytes / size_of(type);
+  if (as_register) {  // stored as one register: the loop's load would have to wait for several smaller stores
+    if (type == DType::f64) return Vec<double>(*static_cast<const double*>(value)).store(static_cast<double*>(buffer));
+    const float x = type == DType::f32    ? *static_cast<const float*>(value)
+                    : type == DType::bf16 ? to_float(*static_cast<const bf16*>(value))
+                                          : to_float(*static_cast<const f16*>(value));
+    return Vec<float>(x).store(static_cast<float*>(buffer));
   }
   switch (size_of(type)) {
     case 1: return repeat(buffer, bits.template operator()<1>(), n);

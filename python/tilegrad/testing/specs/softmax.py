@@ -26,9 +26,17 @@ def rows(rng):
         (transposed(uniform(rng, (6, 9))), 1),
         (stepped(uniform(rng, (3, 17))), 1),
         (expanded(uniform(rng, (1, 6)), (4, 6)), 1),
+        (uniform(rng, (2, 5, 70)), 1),
+        (uniform(rng, (3, 4, 2, 8)), -3),
         (np.zeros((0, 3)), 1),
         (np.zeros((3, 0)), 1),
     ]
+
+
+def across(rng):
+    """Rows whose elements lie apart: every number of registers a tile has, and one element more than the kernel takes."""
+    shapes = [(2, 300), (3, 33, 65), (700, 40), (1100, 33), (2048, 8), (2049, 9), (5, 7)]
+    return [(uniform(rng, shape), len(shape) - 2) for shape in shapes]
 
 
 def samples(rng):
@@ -37,12 +45,18 @@ def samples(rng):
     wide = ("float32", "float64")
     return [sample(x, dim) for x, dim in rows(rng)] + [
         sample(extreme, 1, gradient=False, dtypes=wide, note="far apart"),
+        *(sample(x, dim, gradient=False, note="across") for x, dim in across(rng)),
+        sample(np.repeat(extreme.T[:, :, None], 9, 2), 0, gradient=False, dtypes=wide, note="across, far apart"),
+        sample(np.repeat(nan.T[:, :, None], 9, 2), 0, gradient=False, dtypes=FLOATS, note="across, NaN, inf, all -inf"),
         sample(nan, 1, gradient=False, dtypes=FLOATS, note="NaN, inf, all -inf"),
     ]
 
 
 def backward_samples(forward):
-    return lambda rng: [sample(forward(x, dim), uniform(rng, x.shape), dim) for x, dim in rows(rng)]
+    return lambda rng: (
+        [sample(forward(x, dim), uniform(rng, x.shape), dim) for x, dim in rows(rng)]
+        + [sample(forward(x, dim), uniform(rng, x.shape), dim, gradient=False, note="across") for x, dim in across(rng)]
+    )
 
 
 def spec(name):
