@@ -50,12 +50,42 @@ template <class T, class S>
     for (int64_t j = 0; j < end; ++j) to[k * ld + j] = j < cols ? convert<T>(*s.at(k, j).data) : T(0);
 }
 
+// Asks for a line of `cols` elements a few lines before its turn: the processor does not foresee lines that lie pages apart.
+template <class S> TG_INLINE void fetch_line(Source<S> s, int64_t k, int64_t cols) {
+  const int64_t ahead = cols * int64_t(sizeof(S)) <= 512 ? 8 : 3;
+  const S* const line = s.data + (k + ahead) * s.k_stride;
+  for (int64_t j = 0; j < cols; j += 64 / int64_t(sizeof(S))) __builtin_prefetch(line + j);
+}
+
+// Rows of a that lie by columns: a few lines of one panel after the other, so that a line of the cache is written whole before
+// the next one is begun. Only for full panels.
+template <class T> [[gnu::noinline]] static void pack_rows_by_columns(Source<T> s, int64_t depth, int64_t panels, T* to,
+                                                                      int64_t panel_elements) {
+  constexpr int64_t lines = 8;
+  for (int64_t k = 0; k < depth; k += lines) {
+    for (int64_t q = k; q < k + lines; ++q) fetch_line(s, q, panels * mr);
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const T* const from = s.at(k, panel * mr).data;
+      T* const out = to + panel * panel_elements + k * mr;
+      if (k + lines <= depth)
+#pragma GCC unroll 8
+        for (int64_t q = 0; q < lines; ++q) __builtin_memcpy(out + q * mr, from + q * s.k_stride, mr * sizeof(T));
+      else
+        for (int64_t q = 0; q < depth - k; ++q) __builtin_memcpy(out + q * mr, from + q * s.k_stride, mr * sizeof(T));
+    }
+  }
+}
+
 // Lines are contiguous: neighbours stay neighbours. One line goes to all panels before the next, so that memory is read in
 // runs as long as they get. Whole registers are stored: what spills past a line is written over by the next.
 template <class P, class S> [[gnu::noinline]] static void pack_lines(Source<S> s, const Panels<P>& p) {
   using T = typename P::Element;
+  if constexpr (sizeof(S) == sizeof(T))
+    if (!p.padded && p.panel == mr && p.cols % mr == 0)
+      return pack_rows_by_columns<T>(s, p.depth, p.cols / mr, p.to, p.panel_elements);
   for (int64_t k = 0; k < p.depth; ++k) {
     const S* const line = s.at(k, 0).data;
+    fetch_line(s, k, p.cols);
     T* to = p.to;
     for (int64_t j = 0; j < p.cols; j += p.panel, to += p.panel_elements) {
       const int64_t n = p.columns_at(j), ld = p.ld(n);
@@ -161,12 +191,16 @@ template <> struct Pack<Bf16Products, bf16> {
         _mm512_or_si512(first_to_last, _mm512_slli_epi32(_mm512_add_epi32(first_to_last, _mm512_set1_epi32(32)), 16));
     for (int64_t k = 0; k < p.depth; k += 2) {
       const bf16 *const even_line = s.at(k, 0).data, *const odd_line = s.at(k + 1, 0).data;
+      const bool both = k + 1 < p.depth;
+      fetch_line(s, k, p.cols);
+      fetch_line(s, k + 1, p.cols);
       T* to = p.to;
       for (int64_t j = 0; j < p.cols; j += p.panel, to += p.panel_elements) {
         const int64_t n = p.columns_at(j), ld = p.ld(n);
         for (int64_t q = 0; q < n; q += 16) {
-          const __m256i even = _mm256_maskz_loadu_epi16(first(n - q), even_line + j + q);
-          const __m256i odd = _mm256_maskz_loadu_epi16(k + 1 < p.depth ? first(n - q) : 0, odd_line + j + q);
+          const __mmask16 valid = first(n - q);
+          const __m256i even = _mm256_maskz_loadu_epi16(valid, even_line + j + q);
+          const __m256i odd = _mm256_maskz_loadu_epi16(both ? valid : 0, odd_line + j + q);
           const __m512i pairs = _mm512_permutex2var_epi16(_mm512_castsi256_si512(even), order, _mm512_castsi256_si512(odd));
           _mm512_storeu_si512(to + k / 2 * ld + q, pairs);
         }

@@ -74,11 +74,13 @@ template <class P> struct TileArguments {
   typename P::Sum* c;
   int64_t c_stride;
   bool add;
+  void* narrow;  // for a tile that stores another type C than the sums': c's place
 };
 
+// C: the type in which c is stored. If it is not the sums', they are not added to what c holds.
 // `fetches`: b lies in memory that no cache holds, its lines far apart, where the processor does not see what comes next: ask
 // for the line of the next tile, to the right, while this one is used.
-template <class P, int rows, int vectors, bool a_by_rows, bool fetches>
+template <class P, int rows, int vectors, bool a_by_rows, bool fetches, class C = typename P::Sum>
 [[gnu::noinline]] static void multiply_tile(const TileArguments<P>& t) {
   using V = Vec<typename P::Sum>;
   constexpr int width = V::width;
@@ -113,19 +115,24 @@ template <class P, int rows, int vectors, bool a_by_rows, bool fetches>
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; ++j) {
-      typename P::Sum* c = t.c + i * t.c_stride + j * width;
-      (t.add ? V::load(c) + sum[i][j] : sum[i][j]).store(c);
+      if constexpr (sizeof(C) != sizeof(typename P::Sum)) {
+        sum[i][j].store(static_cast<C*>(t.narrow) + i * t.c_stride + j * width);
+      } else {
+        typename P::Sum* c = t.c + i * t.c_stride + j * width;
+        (t.add ? V::load(c) + sum[i][j] : sum[i][j]).store(c);
+      }
     }
 }
 
 // multiply_tile for every number of rows and registers, so that a tile at the edge does no more than it must.
 template <class P> using Tile = void (*)(const TileArguments<P>&);
 
-template <class P, bool a_by_rows, int rows = mr> TG_INLINE Tile<P> find_tile(int64_t wanted_rows, int64_t vectors) {
+template <class P, bool a_by_rows, int rows = mr, class C = typename P::Sum>
+TG_INLINE Tile<P> find_tile(int64_t wanted_rows, int64_t vectors) {
   if constexpr (rows > 1)
-    if (wanted_rows < rows) return find_tile<P, a_by_rows, rows - 1>(wanted_rows, vectors);
-  if (nr_vectors > 2 && vectors == nr_vectors) return multiply_tile<P, rows, nr_vectors, a_by_rows, false>;
-  return vectors == 2 ? multiply_tile<P, rows, 2, a_by_rows, false> : multiply_tile<P, rows, 1, a_by_rows, false>;
+    if (wanted_rows < rows) return find_tile<P, a_by_rows, rows - 1, C>(wanted_rows, vectors);
+  if (nr_vectors > 2 && vectors == nr_vectors) return multiply_tile<P, rows, nr_vectors, a_by_rows, false, C>;
+  return vectors == 2 ? multiply_tile<P, rows, 2, a_by_rows, false, C> : multiply_tile<P, rows, 1, a_by_rows, false, C>;
 }
 
 // ... of full width, fetching b.

@@ -166,7 +166,7 @@ static void run_steps(const Launch& launch, const Recurrent& r, const Finish& fi
   const Panels panels{r.hidden, static_cast<T*>(launch.workspace)};
   const T* const weight = static_cast<const T*>(r.weight_hh);
   if (weight)
-    parallel_for(launch, panels.groups(), 4, [&](int64_t begin, int64_t end) {
+    parallel_for(launch, panels.groups(), 1, [&](int64_t begin, int64_t end) {
       for (int64_t g = begin; g < end; ++g) panels.pack(weight, g);
     });
 

@@ -40,6 +40,12 @@ def product_samples(rng):
             sample(transposed(a), transposed(b), note="both transposed"),
             sample(stepped(a), stepped(b), note="every second element"),
         ]
+    # whole tiles of every instruction set in the rows, whole registers in the columns, an odd depth: operands copied in
+    # groups of tiles, and 16-bit results that leave their tile without a detour
+    for m, k, n in ((48, 37, 80), (96, 131, 48)):
+        a, b = matrices(rng, m, k, n)
+        pairs = ((a, b), (transposed(a), b), (a, transposed(b)), (transposed(a), transposed(b)))
+        result += [sample(*pair, gradient=False, note="whole tiles") for pair in pairs]
     result += [sample(expanded(uniform(rng, (1, 6)), (4, 6)), uniform(rng, (6, 3)), note="expanded")]
     zero = [sample(np.zeros((m, k)), np.zeros((k, n)), note="empty") for m, k, n in ((0, 3, 4), (3, 0, 4), (3, 4, 0))]
     special = np.array([[np.inf, 1.0], [0.0, np.nan]])
