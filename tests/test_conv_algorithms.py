@@ -143,6 +143,52 @@ def check_strided(count=10):
         assert taken == ["winograd_strided", "winograd_strided", "direct"]
 
 
+def check_shallow(count=20):
+    """Few input channels, forward with any stride of 1 or 2, and for the input where the outputs are few."""
+    rng = np.random.default_rng(14)
+    kernels = [(3, 1), (7, 2), (3, 2), (3, 1), (5, 2), (8, 2), (3, 1), (4, 2), (6, 2)]
+    taken = []
+    for i in range(count):
+        kernel, stride = kernels[i % len(kernels)]
+        channels, groups = int(rng.integers(2, 6 if stride > 1 else 16)), 1 + (i % 7 == 4)
+        outputs = int(rng.choice([4, 5, 7, 16, 30, 65]))
+        size = (int(rng.integers(2, 5)), channels * groups, *(int(v) for v in rng.integers(29, 47, 2) * stride))
+        padding = tuple(int(v) for v in rng.integers(0, kernel // 2 + 1, 2))
+        dilation = (1, 1) if i % 4 or stride > 1 else tuple(int(v) for v in rng.integers(1, 3, 2))
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        taken += check(rng, size, outputs * groups, (kernel, kernel), **options)[:2]
+    assert taken.count("winograd_4x4") >= count // 4
+    assert taken.count("winograd_strided") >= count // 4
+
+
+def check_volumes(count=12):
+    """Taps along the depth count as channels: edges of the volume, strides of the depth, few and many channels."""
+    rng = np.random.default_rng(15)
+    for i in range(count):
+        channels, outputs = [(16, 17), (3, 20), (33, 30), (200, 195), (20, 5), (1, 16)][i % 6]
+        kernel = (1 + int(rng.integers(0, 3)), *((3, 3) if i % 3 else (5, 5)))
+        depth = int(rng.integers(kernel[0], 6))
+        size = (int(rng.integers(1, 3)), channels, depth, *(int(v) for v in rng.integers(13, 32, 2)))
+        options = {
+            "stride": (1 + i % 2, 1, 1),
+            "padding": (int(rng.integers(0, kernel[0])), 1, int(rng.integers(0, 3))),
+            "dilation": (1 + (i == 4 and depth > 2 * kernel[0]), 1, 1),
+        }
+        x = rng.standard_normal(size).astype(np.float32)
+        w = rng.standard_normal((outputs, channels, *kernel)).astype(np.float32)
+        out = reference._windows(3, size[2:], kernel, *options.values())
+        dy = rng.standard_normal((size[0], outputs, *out)).astype(np.float32)
+        expected = exact(x, w, dy, options)
+        with setting("direct"):
+            sums = products(x, w, dy, options)
+        got = products(x, w, dy, options)
+        for name, a, b, e in zip(PASSES, got, sums, expected, strict=True):
+            assert np.abs(a - e).max() <= 1e-5 * np.abs(e).max(), (name, size, w.shape, options)
+            assert np.abs(b - e).max() <= 3e-6 * np.abs(e).max(), (name, size, w.shape, options)
+        if min(channels, outputs) >= 16:
+            assert (got[0] != sums[0]).any() and (got[2] != sums[2]).any()  # Winograd's bits are not the sums'
+
+
 def check_pointwise(count=24):
     rng = np.random.default_rng(2)
     for i in range(count):
@@ -170,7 +216,9 @@ def check_depthwise(count=40):
         assert set(taken) == {"depthwise"}
 
 
-CHECKS = [check_winograd, check_much_weight, check_strided, check_pointwise, check_depthwise]
+CHECKS = [
+    check_winograd, check_much_weight, check_strided, check_shallow, check_volumes, check_pointwise, check_depthwise,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("checked", CHECKS, ids=lambda f: f.__name__)
@@ -189,7 +237,8 @@ def test_against_float64_under(isa, run_python):
         import tilegrad as tg
         import test_conv_algorithms as t
         assert tg._core.isa_name() == {isa!r}
-        t.check_winograd(4); t.check_much_weight(2); t.check_strided(4); t.check_pointwise(8); t.check_depthwise(16)
+        t.check_winograd(4); t.check_much_weight(2); t.check_strided(4); t.check_shallow(10); t.check_volumes(6)
+        t.check_pointwise(8); t.check_depthwise(16)
     """
     run_python(code, TILEGRAD_ISA=isa, timeout=600)
 
@@ -231,7 +280,9 @@ CHOICES = [
     ((1, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}, ("winograd_4x4", "winograd_2x2", "direct")),
     ((1, 512, 7, 7), (512, 512, 3, 3), {"padding": 1}, ("winograd_2x2", "winograd_2x2", "direct")),
     ((1, 512, 4, 4), (512, 512, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
-    ((32, 15, 32, 32), (64, 15, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
+    ((32, 15, 32, 32), (64, 15, 3, 3), {"padding": 1}, ("winograd_4x4", "direct", "direct")),
+    ((1, 3, 12, 12), (64, 3, 3, 3), {"padding": 1}, ("direct", "direct", "direct")),
+    ((4, 3, 224, 224), (64, 3, 7, 7), {"padding": 3, "stride": 2}, ("winograd_strided", "direct", "direct")),
     ((32, 64, 56, 56), (64, 64, 3, 3), {"padding": 1, "stride": 2}, ("winograd_strided", "direct", "direct")),
     ((32, 64, 56, 56), (64, 64, 4, 4), {"padding": 1, "stride": 2}, ("winograd_strided", "direct", "direct")),
     ((1, 64, 14, 14), (64, 64, 3, 3), {"padding": 1, "stride": 2}, ("direct", "direct", "direct")),
@@ -292,6 +343,9 @@ SPLIT = [
     ((3, 70, 57, 50), 40, (3, 3), {"padding": 1, "stride": 2}),
     ((3, 70, 57, 50), 40, (4, 4), {"padding": 1, "stride": 2}),
     ((3, 40, 30, 31), 50, (3, 3), {"padding": 2, "dilation": 2}),
+    ((9, 3, 30, 33), 18, (3, 3), {"padding": 1}),
+    ((3, 3, 61, 64), 9, (7, 7), {"padding": 3, "stride": 2}),
+    ((2, 8, 60, 61), 16, (3, 3), {"padding": 1, "groups": 2}),
     ((9, 16, 64, 63), 33, (3, 3), {"padding": 1}),  # few channels: slabs of blocks for the gradient of the weights
     ((7, 70, 9, 11), 90, (1, 1), {}),
     ((1, 600, 3, 5), 300, (1, 1), {}),
@@ -312,11 +366,24 @@ def test_same_bits_for_any_number_of_threads(size, outputs, kernel, options):
         assert all(r == results[0] for r in results)
 
 
+@pytest.mark.xdist_group("serial")
+def test_same_bits_of_volumes_for_any_number_of_threads():
+    rng = np.random.default_rng(16)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in [(2, 18, 5, 30, 31), (20, 18, 3, 3, 3)])
+    dy, options = rng.standard_normal((2, 20, 5, 30, 31)).astype(np.float32), {"padding": 1}
+    results = []
+    for threads in (1, 2, 3, 4):
+        with setting("auto", threads):
+            results.append([r.tobytes() for r in products(x, w, dy, options)])
+    assert all(r == results[0] for r in results)
+
+
 @pytest.mark.parametrize("activation", ["none", "relu", "gelu", "gelu_tanh", "tanh", "sigmoid"])
 @pytest.mark.parametrize(
     ("size", "outputs", "kernel", "options"),
     [
         ((4, 20, 15, 17), 19, (3, 3), {"padding": 1}),
+        ((4, 3, 15, 33), 19, (3, 3), {"padding": 1}),
         ((3, 20, 7, 7), 19, (1, 1), {}),
         ((2, 6, 13, 19), 12, (3, 3), {"groups": 6, "padding": 1}),
         ((2, 6, 13, 19), 6, (3, 2), {"groups": 6, "stride": 2}),
@@ -343,7 +410,12 @@ def test_bias_and_activation(size, outputs, kernel, options, activation):
 
 @pytest.mark.parametrize(
     ("channels", "outputs", "kernel", "options"),
-    [(20, 18, (3, 3), {"padding": 1}), (6, 18, (1, 1), {}), (6, 6, (3, 3), {"groups": 6, "padding": 1})],
+    [
+        (20, 18, (3, 3), {"padding": 1}),
+        (3, 18, (3, 3), {"padding": 1}),
+        (6, 18, (1, 1), {}),
+        (6, 6, (3, 3), {"groups": 6, "padding": 1}),
+    ],
 )
 def test_views_are_read_where_they_lie(channels, outputs, kernel, options):
     """Parts of larger images: lines, channels and images with gaps between them; NaN lies in the gaps."""

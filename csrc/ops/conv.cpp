@@ -167,6 +167,7 @@ Conv3d volume_view(const Windows& w, const Operands& o) {
   Conv3d c;
   c.x = volumes_of(w, o.x), c.y = volumes_of(w, o.y);
   c.weight = o.weight.data(), c.bias = o.bias, c.groups = w.groups, c.activation = o.activation;
+  c.algorithm = context().conv_algorithm;
   for (int d = 0; d < w.dims; ++d) c.kernel[w.at(d)] = o.weight.shape[2 + d];
   for (int i = 0; i < 3; ++i) c.stride[i] = w.stride[i], c.dilation[i] = w.dilation[i], c.padding[i] = w.before[i];
   check_reach(w, c);
@@ -181,7 +182,7 @@ Conv2d image_view(const Windows& w, const Operands& o) {
     c.kernel[i] = v.kernel[i + 1], c.stride[i] = v.stride[i + 1];
     c.dilation[i] = v.dilation[i + 1], c.padding[i] = v.padding[i + 1];
   }
-  c.algorithm = context().conv_algorithm;
+  c.algorithm = v.algorithm;
   return c;
 }
 

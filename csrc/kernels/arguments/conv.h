@@ -51,6 +51,7 @@ struct Conv3d {
   int64_t groups = 1;
   int64_t kernel[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, padding[3] = {0, 0, 0};
   Activation activation = Activation::none;
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;
 };
 
 }  // namespace tg

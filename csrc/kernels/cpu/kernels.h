@@ -54,7 +54,7 @@ size_t conv2d_backward_input_workspace(const Conv2d&, int threads);
 size_t conv2d_backward_weight_workspace(const Conv2d&, int threads);
 const char* conv2d_algorithm(const Conv2d&, ConvPass);
 
-// conv2d/direct.cpp
+// conv2d/conv2d.cpp: volumes
 Status conv3d(const Launch&, const Conv3d&);
 Status conv3d_backward_input(const Launch&, const Conv3d&);
 Status conv3d_backward_weight(const Launch&, const Conv3d&);

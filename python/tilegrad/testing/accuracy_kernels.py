@@ -83,6 +83,7 @@ def updated(name: str, bound: float, **options: Any) -> Kernel:
 Q = ((2, 4, 300, 64),) * 3
 SCAN = ((8, 2000),)
 CONV = ((4, 64, 28, 28), (96, 64, 3, 3))
+CONV3D = ((2, 16, 8, 12, 12), (24, 16, 3, 3, 3))
 KERNELS = [
     Kernel("matmul, K = 64", tg.matmul, ((200, 64), (64, 300)), 4.4e-7, 7.8e-7),
     Kernel("matmul, K = 512", tg.matmul, ((200, 512), (512, 300)), 1.1e-6, 7.7e-7),
@@ -100,10 +101,21 @@ KERNELS = [
         5.1e-6,
         2.5e-6,
     ),
+    Kernel(
+        "conv2d, first layer, Winograd F(4x4, 3x3)", nn("conv2d", padding=1), ((8, 3, 32, 32), (64, 3, 3, 3)), 1.5e-6, 1.5e-6
+    ),
+    Kernel(
+        "conv2d, first layer, Winograd F(4x4, 4x4)",
+        nn("conv2d", stride=2, padding=3),
+        ((2, 3, 96, 96), (64, 3, 7, 7)),
+        5.3e-6,
+        8.3e-7,
+    ),
     Kernel("conv2d, 1x1", nn("conv2d"), ((4, 256, 14, 14), (96, 256, 1, 1)), 8e-7, 7.7e-7),
     Kernel("conv2d, 5x5, stride 2", nn("conv2d", stride=2, padding=2), ((4, 32, 28, 28), (48, 32, 5, 5)), 6.8e-7, 9.8e-7),
     Kernel("conv2d, depthwise", nn("conv2d", padding=1, groups=64), ((4, 64, 28, 28), (64, 1, 3, 3)), 1.9e-7, 3.9e-7),
-    Kernel("conv3d", nn("conv3d", padding=1), ((2, 16, 8, 12, 12), (24, 16, 3, 3, 3)), 8.7e-7, 1.2e-6),
+    Kernel("conv3d, direct", nn("conv3d", padding=1), CONV3D, 8.7e-7, 1.2e-6, algorithm="direct"),
+    Kernel("conv3d, Winograd F(4x4, 3x3)", nn("conv3d", padding=1), CONV3D, 1.5e-6, 2.2e-6),
     Kernel("attention", attention(), Q, 1e-6, 1.3e-6),
     Kernel("attention, causal", attention(is_causal=True), Q, 3.2e-7, 6.9e-7),
     Kernel("attention, bfloat16", attention(), Q, 3.9e-3, 5.3e-3, "bfloat16"),

@@ -11,6 +11,7 @@
 //                         phase 1: lines 1 3 5 ..., taps 0, 2      |   |         y[u + 1] w[0] + y[u] w[2]
 #pragma once
 #include "kernels/arguments/conv.h"
+#include "kernels/cpu/conv2d/phases.h"
 #include "kernels/cpu/matmul/pack.h"
 
 namespace tg::TG_ISA {
@@ -100,7 +101,7 @@ struct Box {
 
 // Lines are short: calls of memset would cost more than the stores.
 template <class T> TG_INLINE void clear(T* to, int64_t n) {
-  for (int64_t i = 0; i < n; i += Vec<T>::width) Vec<T>(T(0)).store(to + i, n - i);
+  for (int64_t i = 0; i < n; i += Vec<T>::width) store_first(Vec<T>(T(0)), to + i, n - i);
 }
 
 template <class T>
@@ -109,7 +110,8 @@ static void copy_line(const Frame& f, const T* from, int64_t begin, int64_t exte
   const int64_t left = smaller(larger(-begin, 0), extent), right = larger(smaller(size - begin, extent), left);
   if (f.columns == 1) {
     clear(to, left);
-    for (int64_t i = left; i < right; i += Vec<T>::width) Vec<T>::load(from + begin + i, right - i).store(to + i, right - i);
+    for (int64_t i = left; i < right; i += Vec<T>::width)
+      store_first(Vec<T>::load(from + begin + i, right - i), to + i, right - i);
     clear(to + right, extent - right);
     return;
   }

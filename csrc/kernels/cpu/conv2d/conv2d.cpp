@@ -1,4 +1,4 @@
-// Convolutions of images, forward and both gradients: which algorithm does what.
+// Convolutions of images and volumes, forward and both gradients: which algorithm does what.
 //
 //   conv2d                  y[n, o, p, q] = activation(bias[o] + sum over c, i, j of w[o, c, i, j] x[n, c, h, v])
 //   conv2d_backward_input   dx[n, c, h, v] = sum over o, i, j of w[o, c, i, j] dy[n, o, p, q]
@@ -22,7 +22,7 @@ enum class Choice { depthwise, pointwise, winograd_4x4, winograd_2x2, winograd_5
 static Choice choose(const Conv2d& c, Pass pass) {
   if (depthwise_suits(c, pass)) return Choice::depthwise;
   if (pointwise_suits(c, pass)) return Choice::pointwise;
-  const int tile = winograd_tile(c, pass);
+  const int tile = winograd_tile(deepened(c), pass);
   if (tile > 0 && c.stride[0] == 2) return Choice::winograd_strided;
   if (tile > 0 && c.kernel[0] == 5) return Choice::winograd_5x5;
   return tile == 4 ? Choice::winograd_4x4 : tile == 2 ? Choice::winograd_2x2 : Choice::direct;
@@ -39,9 +39,9 @@ Status conv2d(const Launch& launch, const Conv2d& c) {
     case Choice::depthwise: return depthwise_forward(launch, c);
     case Choice::pointwise: return pointwise_forward(launch, c);
     case Choice::winograd_strided:
-    case Choice::winograd_4x4: return winograd_forward(launch, c, 4);
+    case Choice::winograd_4x4: return winograd_forward(launch, deepened(c), 4);
     case Choice::winograd_2x2:
-    case Choice::winograd_5x5: return winograd_forward(launch, c, 2);
+    case Choice::winograd_5x5: return winograd_forward(launch, deepened(c), 2);
     case Choice::direct: break;
   }
   return direct_forward(launch, deepened(c));
@@ -52,9 +52,9 @@ Status conv2d_backward_input(const Launch& launch, const Conv2d& c) {
     case Choice::depthwise: return depthwise_backward_input(launch, c);
     case Choice::pointwise: return pointwise_backward_input(launch, c);
     case Choice::winograd_strided:
-    case Choice::winograd_4x4: return winograd_backward_input(launch, c, 4);
+    case Choice::winograd_4x4: return winograd_backward_input(launch, deepened(c), 4);
     case Choice::winograd_2x2:
-    case Choice::winograd_5x5: return winograd_backward_input(launch, c, 2);
+    case Choice::winograd_5x5: return winograd_backward_input(launch, deepened(c), 2);
     case Choice::direct: break;
   }
   return direct_backward_input(launch, deepened(c));
@@ -65,9 +65,9 @@ Status conv2d_backward_weight(const Launch& launch, const Conv2d& c) {
     case Choice::depthwise: return depthwise_backward_weight(launch, c);
     case Choice::pointwise: return pointwise_backward_weight(launch, c);
     case Choice::winograd_strided:
-    case Choice::winograd_4x4: return winograd_backward_weight(launch, c, 4);
+    case Choice::winograd_4x4: return winograd_backward_weight(launch, deepened(c), 4);
     case Choice::winograd_2x2:
-    case Choice::winograd_5x5: return winograd_backward_weight(launch, c, 2);
+    case Choice::winograd_5x5: return winograd_backward_weight(launch, deepened(c), 2);
     case Choice::direct: break;
   }
   return direct_backward_weight(launch, deepened(c));
@@ -78,9 +78,9 @@ static size_t workspace(const Conv2d& c, int threads, Pass pass, size_t (*direct
     case Choice::depthwise: return depthwise_workspace(c, threads, pass);
     case Choice::pointwise: return pointwise_workspace(c, threads, pass);
     case Choice::winograd_strided:
-    case Choice::winograd_4x4: return winograd_workspace(c, threads, pass, 4);
+    case Choice::winograd_4x4: return winograd_workspace(deepened(c), threads, pass, 4);
     case Choice::winograd_2x2:
-    case Choice::winograd_5x5: return winograd_workspace(c, threads, pass, 2);
+    case Choice::winograd_5x5: return winograd_workspace(deepened(c), threads, pass, 2);
     case Choice::direct: break;
   }
   return direct(deepened(c), threads);
@@ -92,6 +92,42 @@ size_t conv2d_backward_input_workspace(const Conv2d& c, int threads) {
 }
 size_t conv2d_backward_weight_workspace(const Conv2d& c, int threads) {
   return workspace(c, threads, Pass::backward_weight, direct_backward_weight_workspace);
+}
+
+// --- volumes: Winograd's along lines and columns, or direct ------------------------------------------------------------
+template <class Winograd, class Direct>
+static auto volumes(const Conv3d& c, Pass pass, const Winograd& winograd, const Direct& direct) {
+  const int tile = winograd_tile(c, pass);
+  return tile > 0 ? winograd(tile) : direct();
+}
+Status conv3d(const Launch& launch, const Conv3d& c) {
+  return volumes(
+      c, Pass::forward, [&](int tile) { return winograd_forward(launch, c, tile); }, [&] { return direct_forward(launch, c); });
+}
+Status conv3d_backward_input(const Launch& launch, const Conv3d& c) {
+  return volumes(
+      c, Pass::backward_input, [&](int tile) { return winograd_backward_input(launch, c, tile); },
+      [&] { return direct_backward_input(launch, c); });
+}
+Status conv3d_backward_weight(const Launch& launch, const Conv3d& c) {
+  return volumes(
+      c, Pass::backward_weight, [&](int tile) { return winograd_backward_weight(launch, c, tile); },
+      [&] { return direct_backward_weight(launch, c); });
+}
+size_t conv3d_workspace(const Conv3d& c, int threads) {
+  return volumes(
+      c, Pass::forward, [&](int tile) { return winograd_workspace(c, threads, Pass::forward, tile); },
+      [&] { return direct_forward_workspace(c, threads); });
+}
+size_t conv3d_backward_input_workspace(const Conv3d& c, int threads) {
+  return volumes(
+      c, Pass::backward_input, [&](int tile) { return winograd_workspace(c, threads, Pass::backward_input, tile); },
+      [&] { return direct_backward_input_workspace(c, threads); });
+}
+size_t conv3d_backward_weight_workspace(const Conv3d& c, int threads) {
+  return volumes(
+      c, Pass::backward_weight, [&](int tile) { return winograd_workspace(c, threads, Pass::backward_weight, tile); },
+      [&] { return direct_backward_weight_workspace(c, threads); });
 }
 
 }  // namespace tg::TG_ISA

@@ -91,8 +91,15 @@ template <class T> struct Correlation {
     return b.images * f.image;
   }
   int64_t pixels_of(const Box& b) const { return b.images * b.count[0] * b.count[1] * b.count[2]; }
+  // What a job reads where it lies.
+  int64_t input_size(const Box& b) const {
+    if (frame.copied) return 0;
+    int64_t size = b.images * in_channels;
+    for (int d = 0; d < 3; ++d) size *= smaller(frame.extent(d, b.count[d]), in.size[d]);
+    return size;
+  }
   int64_t bytes_of(const Box& b) const {
-    return (frame_size(b) + (slides ? 0 : pixels_of(b) * registers * width)) * int64_t(sizeof(T));
+    return (frame_size(b) + input_size(b) + (slides ? 0 : pixels_of(b) * registers * width)) * int64_t(sizeof(T));
   }
   bool fits(const Box& b) const {
     const int64_t half = weight_group * int64_t(sizeof(T)) / 2;

@@ -12,6 +12,7 @@
 #include "kernels/cpu/conv2d/algorithms.h"
 #include "kernels/cpu/conv2d/depthwise_rows.h"
 #include "kernels/cpu/conv2d/depthwise_scatter.h"
+#include "kernels/cpu/conv2d/depthwise_weight.h"
 #include "kernels/cpu/matmul/finish.h"
 
 namespace tg::TG_ISA {

@@ -29,13 +29,16 @@ template <class T> struct DepthwisePlane {
   bool stream;         // past the caches
 };
 
-// How many lines of y at a time, and how many filter lines of the gradient's sums: what the registers hold.
+// How many lines of y at a time, and how many filter lines of the gradient's sums: what the registers hold. AVX2 starts two
+// FMAs of four cycles in one: where seven lines are too few chains of them, even and odd filter lines have sums of their own.
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16) || defined(TG_ISA_neon)
-template <int k> inline constexpr int depthwise_rows = k == 3 ? 7 : 4;
+template <int k> inline constexpr int depthwise_rows = 7;
 template <int k> inline constexpr int depthwise_filter_rows = 3;
+template <int k> inline constexpr int depthwise_chains = 1;
 #else
 template <int k> inline constexpr int depthwise_rows = k == 3 ? 4 : 7;
 template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 5 ? 2 : 1;
+template <int k> inline constexpr int depthwise_chains = k == 3 ? 1 : 2;
 #endif
 
 // Pixels first, first + stride, ...: a register of them.
@@ -81,13 +84,31 @@ template <class T, int k, int stride> struct Taps {
 // Masks fill the registers where they are as wide as the numbers: there, columns inside have a loop without them.
 template <class T> inline constexpr bool masks_are_dear = sizeof(Lanes<T>) > 2;
 
+// The taps of a filter: nine fit the registers, more are broadcast from memory where they are used.
+template <class T, int k> struct Filter {
+  const T* taps;
+  explicit Filter(const T* from) : taps(from) {}
+  TG_INLINE Vec<T> operator[](int i) const { return Vec<T>(taps[i]); }
+};
+template <class T> struct Filter<T, 3> {
+  Vec<T> taps[9];
+  TG_INLINE explicit Filter(const T* from) {
+#pragma GCC unroll 9
+    for (int i = 0; i < 9; ++i) taps[i] = Vec<T>(from[i]);
+  }
+  TG_INLINE Vec<T> operator[](int i) const { return taps[i]; }
+};
+
 // Lines [r, r + rows) and the register of columns at q.
 template <class T, int k, int stride, int rows, bool whole>
-TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter)[k * k], const Taps<T, k, stride>& taps,
+TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Filter<T, k>& filter, const Taps<T, k, stride>& taps,
                                int64_t r, int64_t q) {
-  Vec<T> sum[rows];
+  constexpr int chains = depthwise_chains<k>;
+  Vec<T> sum[rows][chains];
 #pragma GCC unroll 8
-  for (int i = 0; i < rows; ++i) sum[i] = Vec<T>(T(0));
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 2
+    for (int h = 0; h < chains; ++h) sum[i][h] = Vec<T>(T(0));
 #pragma GCC unroll 16
   for (int t = 0; t < (rows - 1) * stride + k; ++t) {
     const int64_t line = r * stride + t - p.padding[0];
@@ -99,7 +120,7 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) {
         const int tap = t - i * stride;
-        if (tap >= 0 && tap < k) sum[i] = fma(filter[tap * k + j], pixels, sum[i]);
+        if (tap >= 0 && tap < k) sum[i][tap % chains] = fma(filter[tap * k + j], pixels, sum[i][tap % chains]);
       }
     }
   }
@@ -107,17 +128,27 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Vec<T> (&filter
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
     T* const y = p.out.data + (r + i) * p.out.row + q;
-    if (p.add) sum[i] += Vec<T>::load(y, n);
-    const Vec<T> result = max_or_second(Vec<T>(p.least), sum[i] + Vec<T>(p.bias));
-    p.stream ? stream_out(y, result) : result.store(y, n);
+    Vec<T> total = sum[i][0];
+    if constexpr (chains > 1) total += sum[i][1];
+    if (p.add) total += Vec<T>::load(y, n);
+    const Vec<T> result = max_or_second(Vec<T>(p.least), total + Vec<T>(p.bias));
+    p.stream ? stream_out(y, result) : store_first(result, y, n);
+  }
+}
+
+// The last lines of a plane, fewer than `rows`, together: one alone would wait for its own chain of additions.
+template <class T, int k, int stride, int rows>
+TG_INLINE void depthwise_last_lines(const DepthwisePlane<T>& p, const Filter<T, k>& filter, const Taps<T, k, stride>& taps,
+                                    int64_t r, int64_t q) {
+  if constexpr (rows > 0) {
+    if (p.out.height - r == rows) return depthwise_lines<T, k, stride, rows, false>(p, filter, taps, r, q);
+    depthwise_last_lines<T, k, stride, rows - 1>(p, filter, taps, r, q);
   }
 }
 
 template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_plane(const DepthwisePlane<T>& p) {
   constexpr int rows = stride == 1 ? depthwise_rows<k> : 2;
-  Vec<T> filter[k * k];
-#pragma GCC unroll 64
-  for (int i = 0; i < k * k; ++i) filter[i] = Vec<T>(p.filter[i]);
+  const Filter<T, k> filter(p.filter);
   for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
     const Taps<T, k, stride> taps(q * stride - p.padding[1], p.in.width);
     int64_t r = 0;
@@ -129,7 +160,7 @@ template <class T, int k, int stride> [[gnu::noinline]] static void depthwise_pl
       if (masks_are_dear<T> && taps.inside) depthwise_lines<T, k, stride, rows, masks_are_dear<T>>(p, filter, taps, r, q);
       else depthwise_lines<T, k, stride, rows, false>(p, filter, taps, r, q);
     }
-    for (; r < p.out.height; ++r) depthwise_lines<T, k, stride, 1, false>(p, filter, taps, r, q);
+    depthwise_last_lines<T, k, stride, rows - 1>(p, filter, taps, r, q);
   }
 }
 
@@ -148,88 +179,8 @@ template <class T, int stride> [[gnu::noinline]] static void depthwise_any_plane
       }
       T* const y = p.out.data + r * p.out.row + q;
       if (p.add) sum += Vec<T>::load(y, p.out.width - q);
-      max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)).store(y, p.out.width - q);
+      store_first(max_or_second(Vec<T>(p.least), sum + Vec<T>(p.bias)), y, p.out.width - q);
     }
-}
-
-// The gradient of the filter: in = x, out = y's gradient (read only). sums[i * kernel + j], a register each, += the products of
-// this plane. Chains of additions end after about 512 terms, at a line of y.
-TG_INLINE int64_t lines_per_chain(int64_t width, int64_t lanes, int64_t rows) {
-  return round_up(ceil_div(kc, ceil_div(width, lanes)), rows);
-}
-
-// filter_rows lines of the filter from line i0 on, and of y the lines [begin, end).
-template <class T, int k, int stride, int filter_rows, int rows>
-TG_INLINE void depthwise_weight_lines(const DepthwisePlane<T>& p, const Taps<T, k, stride>& taps, int64_t i0, int64_t r,
-                                      int64_t q, Vec<T> (&sum)[filter_rows][k]) {
-  Vec<T> dy[rows];
-#pragma GCC unroll 8
-  for (int i = 0; i < rows; ++i) dy[i] = Vec<T>::load(p.out.data + (r + i) * p.out.row + q, p.out.width - q);
-#pragma GCC unroll 16
-  for (int t = 0; t < (rows - 1) * stride + filter_rows; ++t) {
-    const int64_t line = r * stride + i0 + t - p.padding[0];
-    if (line < 0 || line >= p.in.height) continue;
-    const T* const x = p.in.data + line * p.in.row;
-#pragma GCC unroll 8
-    for (int j = 0; j < k; ++j) {
-      const Vec<T> pixels = taps.template load<false>(x, j);
-#pragma GCC unroll 8
-      for (int i = 0; i < rows; ++i) {
-        const int tap = t - i * stride;
-        if (tap >= 0 && tap < filter_rows) sum[tap][j] = fma(dy[i], pixels, sum[tap][j]);
-      }
-    }
-  }
-}
-
-template <class T, int k, int stride, int filter_rows>
-[[gnu::noinline]] static void depthwise_weight_plane(const DepthwisePlane<T>& p, int64_t i0, Vec<T>* sums) {
-  constexpr int rows = stride > 1 ? 2 : Vec<float>::width == 16 && k == 3 ? 7 : 4;
-  const int64_t step = lines_per_chain(p.out.width, Vec<T>::width, rows);
-  for (int64_t begin = 0; begin < p.out.height; begin += step) {
-    const int64_t end = smaller(begin + step, p.out.height);
-    Vec<T> sum[filter_rows][k];
-#pragma GCC unroll 8
-    for (int i = 0; i < filter_rows; ++i)
-#pragma GCC unroll 8
-      for (int j = 0; j < k; ++j) sum[i][j] = Vec<T>(T(0));
-    for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
-      const Taps<T, k, stride> taps(q * stride - p.padding[1], p.in.width);
-      int64_t r = begin;
-      for (; r + rows <= end; r += rows) {
-        if (q == 0 && i0 == 0) {
-          fetch_ahead(p.in.data + r * stride * p.in.row, rows * stride * p.in.row);
-          fetch_ahead(p.out.data + r * p.out.row, rows * p.out.row);
-        }
-        depthwise_weight_lines<T, k, stride, filter_rows, rows>(p, taps, i0, r, q, sum);
-      }
-      for (; r < end; ++r) depthwise_weight_lines<T, k, stride, filter_rows, 1>(p, taps, i0, r, q, sum);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < filter_rows; ++i)
-#pragma GCC unroll 8
-      for (int j = 0; j < k; ++j) sums[(i0 + i) * k + j] += sum[i][j];
-  }
-}
-
-template <class T, int stride> [[gnu::noinline]] static void depthwise_any_weight_plane(const DepthwisePlane<T>& p,
-                                                                                        Vec<T>* sums) {
-  const int64_t step = lines_per_chain(p.out.width, Vec<T>::width, 1);
-  for (int64_t begin = 0; begin < p.out.height; begin += step)
-    for (int64_t i = 0; i < p.kernel[0]; ++i)
-      for (int64_t j = 0; j < p.kernel[1]; ++j) {
-        Vec<T> sum(T(0));
-        for (int64_t r = begin; r < smaller(begin + step, p.out.height); ++r) {
-          const int64_t line = r * stride + i * p.dilation[0] - p.padding[0];
-          if (line < 0 || line >= p.in.height) continue;
-          for (int64_t q = 0; q < p.out.width; q += Vec<T>::width) {
-            const Tap<stride, T> tap(q * stride + j * p.dilation[1] - p.padding[1], p.in.width);
-            const Vec<T> dy = Vec<T>::load(p.out.data + r * p.out.row + q, p.out.width - q);
-            sum = fma(dy, tap.load(p.in.data + line * p.in.row), sum);
-          }
-        }
-        sums[i * p.kernel[1] + j] += sum;
-      }
 }
 
 }  // namespace tg::TG_ISA

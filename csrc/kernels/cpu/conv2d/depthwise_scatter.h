@@ -20,7 +20,7 @@ template <class T> TG_INLINE void store_interleaved(const DepthwisePlane<T>& p, 
 #pragma GCC unroll 2
   for (int64_t h = 0; h < 2; ++h) {
     const int64_t at = h * Vec<T>::width;
-    if (at < n) (p.add ? Vec<T>::load(x + at, n - at) + pixels[h] : pixels[h]).store(x + at, n - at);
+    if (at < n) store_first(p.add ? Vec<T>::load(x + at, n - at) + pixels[h] : pixels[h], x + at, n - at);
   }
 }
 

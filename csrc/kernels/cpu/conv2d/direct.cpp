@@ -57,12 +57,4 @@ size_t direct_backward_weight_workspace(const Conv3d& c, int threads) {
   });
 }
 
-// --- rows of the table: volumes know no other algorithm -----------------------------------------------------------------
-Status conv3d(const Launch& launch, const Conv3d& c) { return direct_forward(launch, c); }
-Status conv3d_backward_input(const Launch& launch, const Conv3d& c) { return direct_backward_input(launch, c); }
-Status conv3d_backward_weight(const Launch& launch, const Conv3d& c) { return direct_backward_weight(launch, c); }
-size_t conv3d_workspace(const Conv3d& c, int threads) { return direct_forward_workspace(c, threads); }
-size_t conv3d_backward_input_workspace(const Conv3d& c, int threads) { return direct_backward_input_workspace(c, threads); }
-size_t conv3d_backward_weight_workspace(const Conv3d& c, int threads) { return direct_backward_weight_workspace(c, threads); }
-
 }  // namespace tg::TG_ISA

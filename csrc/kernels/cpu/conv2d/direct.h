@@ -22,7 +22,7 @@ inline Volumes deepened(const Images& x) {
 inline Conv3d deepened(const Conv2d& c) {
   Conv3d v;
   v.x = deepened(c.x), v.y = deepened(c.y);
-  v.weight = c.weight, v.bias = c.bias, v.groups = c.groups, v.activation = c.activation;
+  v.weight = c.weight, v.bias = c.bias, v.groups = c.groups, v.activation = c.activation, v.algorithm = c.algorithm;
   for (int d = 0; d < 2; ++d) {
     v.kernel[d + 1] = c.kernel[d], v.stride[d + 1] = c.stride[d];
     v.dilation[d + 1] = c.dilation[d], v.padding[d + 1] = c.padding[d];

@@ -165,8 +165,9 @@ template <class T> struct Turn {
 
 template <class T> [[gnu::noinline]] static void store_turned(const Turn<T>& t, const Epilogue<T>& epilogue) {
   constexpr int width = Vec<T>::width;
-  for (int64_t i = 0; i < t.n; i += width)
-    for (int64_t c = 0; c < t.channels; c += width) {
+  // As few lines at a time as a register has channels: more would be written to too many places at once.
+  for (int64_t c = 0; c < t.channels; c += width)
+    for (int64_t i = 0; i < t.n; i += width) {
       Vec<T> block[width];
 #pragma GCC unroll 16
       for (int j = 0; j < width; ++j) block[j] = Vec<T>::load(t.sums + (i + j) * t.sums_stride + c);

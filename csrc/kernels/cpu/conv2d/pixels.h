@@ -10,6 +10,8 @@
 
 namespace tg::TG_ISA {
 
+struct PixelPlace { int64_t image, row, q; };  // of a segment: its image and its number there; the pixel's place in it
+
 template <class T> struct Pixels {
   T* data;
   int64_t channel;                   // from one channel to the next
@@ -27,6 +29,11 @@ template <class T> struct Pixels {
     if (line == length || lines == 1) length *= lines, lines = 1;
   }
   int64_t count() const { return batch_count * lines * length; }
+  PixelPlace place(int64_t pixel) const { return {pixel / (lines * length), pixel / length % lines, pixel % length}; }
+  TG_INLINE void advance(PixelPlace& p, int64_t pixels) const {
+    for (p.q += pixels; p.q >= length; p.q -= length)
+      if (++p.row == lines) p.row = 0, ++p.image;
+  }
 
   // body(offset of the first one's pixel in channel 0, its number counted from `begin`, how many) for the pieces of segments
   // in [begin, begin + count).

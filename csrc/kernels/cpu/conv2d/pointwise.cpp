@@ -9,6 +9,7 @@
 // terms (backward_weight: where an image ends before that), the parts added in order.
 #include "core/parallel.h"
 #include "kernels/cpu/conv2d/algorithms.h"
+#include "kernels/cpu/conv2d/phases.h"
 #include "kernels/cpu/conv2d/pixels.h"
 
 namespace tg::TG_ISA {
@@ -104,14 +105,15 @@ template <class T> struct PointwiseProduct {
     const int64_t next = begin + count, next_count = smaller(block_cols, end - next), line = 64 / int64_t(sizeof(T));
     const int64_t calls = ceil_div(end_row - begin_row, tile_rows) * ceil_div(count, panel);
     const int64_t wanted = next_count > 0 ? K * ceil_div(next_count, line) : 0, per_call = ceil_div(wanted, calls);
+    const PixelPlace first = in.place(next);
+    PixelPlace at = first;
     int64_t fetched_row = 0, fetched = 0;
     for (int64_t row = begin_row; row < end_row; row += tile_rows)
       for (int64_t j = 0; j < count; j += panel) {
         for (int64_t f = 0; f < per_call && fetched_row < K; ++f) {
-          const int64_t pixel = next + fetched, image = pixel / (in.lines * in.length), rest = pixel % (in.lines * in.length);
-          __builtin_prefetch(
-              in.data + fetched_row * in.channel + image * in.batch + rest / in.length * in.line + rest % in.length, 0, 2);
-          if ((fetched += line) >= next_count) fetched = 0, ++fetched_row;
+          __builtin_prefetch(in.data + fetched_row * in.channel + at.image * in.batch + at.row * in.line + at.q, 0, 2);
+          in.advance(at, line);
+          if ((fetched += line) >= next_count) fetched = 0, ++fetched_row, at = first;
         }
         tile(packed, b + j / panel * panel_elements(), row, smaller(tile_rows, end_row - row), begin + j,
              smaller(panel, count - j));
@@ -148,7 +150,7 @@ template <class T> struct PointwiseProduct {
     out.for_each_piece(col, cols, [&](int64_t offset, int64_t at, int64_t n) TG_INLINE_LAMBDA {
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < n; j += lanes)
-          Vec<T>::load(aside + i * panel + at + j, n - j).store(image + i * out.channel + offset + j, n - j);
+          store_first(Vec<T>::load(aside + i * panel + at + j, n - j), image + i * out.channel + offset + j, n - j);
     });
   }
 };

@@ -6,7 +6,7 @@
 //       K    | x[offset[k] + m]  |   x       | dy      | pixels    rows: channels and taps; lanes: output channels;
 //            +-------------------+           +---------+           summed: the pixels of a chunk, then the next chunk's
 //
-// A chunk is a fixed part of the batch: about 512 pixels, several images or some lines of one. Its sum is one chain of FMAs (two
+// A chunk is a fixed part of the batch: about 512 pixels (256 with AVX2), several images or some lines of one. Its sum is one chain of FMAs (two
 // or more where lines are longer), added to the chunks' before it. Chunks follow from the shape alone. Threads divide rows and
 // lanes, never pixels, so the bits do not depend on their number.
 #pragma once
@@ -19,6 +19,9 @@ namespace tg::TG_ISA {
 template <class T> struct WeightSum {
   static constexpr int width = Vec<T>::width;
   static constexpr int64_t line = 64 / int64_t(sizeof(T));
+
+  // The columns of a tile's panel stay in a first-level cache, where registers are narrow enough for that.
+  static constexpr int64_t chunk_pixels = sizeof(Vec<T>) < 64 ? kc / 2 : kc;
 
   const Conv3d& c;
   const Volumes &x, &y;
@@ -53,11 +56,11 @@ template <class T> struct WeightSum {
   }
   void choose_chunk() {
     chunk.count[2] = y.size[2];
-    chunk.count[1] = part(y.size[1], kc / y.size[2]);
+    chunk.count[1] = part(y.size[1], chunk_pixels / y.size[2]);
     const int64_t plane = y.size[1] * y.size[2];
-    chunk.count[0] = plane <= kc ? part(y.size[0], kc / plane) : 1;
+    chunk.count[0] = plane <= chunk_pixels ? part(y.size[0], chunk_pixels / plane) : 1;
     const int64_t image = plane * y.size[0];
-    chunk.images = image <= kc ? part(y.batch, kc / image) : 1;
+    chunk.images = image <= chunk_pixels ? part(y.batch, chunk_pixels / image) : 1;
     cuts[0] = ceil_div(y.batch, chunk.images);
     for (int d = 0; d < 2; ++d) cuts[d + 1] = ceil_div(y.size[d], chunk.count[d]);
   }

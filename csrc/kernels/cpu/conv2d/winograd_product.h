@@ -34,6 +34,7 @@ struct WinogradProblem {
   const float* weight;      // [row][column][kernel], of which this problem takes the first out_channels x in_channels ...
   int64_t weight_row;       // ... rows are so many floats apart
   bool transposed;          // ... or in_channels rows and out_channels columns
+  DepthTaps depth;          // volumes: in_channels counts every tap along the depth
   const float* bias;        // out_channels, or null
   Activation activation;
 
@@ -41,7 +42,7 @@ struct WinogradProblem {
   // 1, ..., then the next block; the last block may name channels that are not there. Phase a + 2 b holds the lines 2 k + a and
   // the columns 2 k + b.
   int64_t phases() const { return in_spacing * in_spacing; }
-  int64_t channel_block() const { return phases() == 1 ? in_channels : balanced(in_channels, 64, 1); }
+  int64_t channel_block() const { return phases() == 1 ? in_channels : balanced(in_channels, 32, 1); }
   int64_t terms() const { return ceil_div(in_channels, channel_block()) * phases() * channel_block(); }
   int64_t phase_of(int64_t term) const { return term / channel_block() % phases(); }
   int64_t channel_of(int64_t term) const {
@@ -50,6 +51,12 @@ struct WinogradProblem {
   WeightTaps weight_taps(int64_t phase) const {
     return {{kernel[0], kernel[1]}, taps[0][phase % in_spacing], taps[1][phase / in_spacing]};
   }
+  // If `transposed`: the weights of a row and a column, and how far those of neighbours in the row lie apart. A channel's taps
+  // along the depth follow each other.
+  const float* transposed_weight(int64_t row, int64_t col) const {
+    return weight + row / depth.taps * weight_row + row % depth.taps * kernel[0] * kernel[1] + col * transposed_step();
+  }
+  int64_t transposed_step() const { return depth.taps * kernel[0] * kernel[1]; }
 };
 
 // What both ways share: the maps between pixels and V, M and pixels.
@@ -66,7 +73,7 @@ template <int m, int r> struct WinogradSteps {
   WinogradSteps(const WinogradProblem& problem, int threads) : p(problem), workers(threads > 1 ? threads : 1) {
     const bool dilated = p.dilation[0] * p.dilation[1] > 1;
     const int64_t apart[2] = {dilated ? p.dilation[0] : p.out_spacing, dilated ? p.dilation[1] : p.out_spacing};
-    in_tiling = tiling = tiling_of<m>(p.batch, p.out, p.padding, apart, dilated);
+    in_tiling = tiling = tiling_of<m>(p.batch * p.out.depth, p.out, p.padding, apart, dilated);
     if (!dilated) in_tiling.spacing[0] = in_tiling.spacing[1] = p.in_spacing;
   }
 
@@ -87,8 +94,14 @@ template <int m, int r> struct WinogradSteps {
   // Terms [begin, end). One is gathered while the one before is transformed: its unaligned stores must have reached the cache
   // before they can be loaded by whole registers.
   void transform_inputs(const Block& b, int64_t begin, int64_t end) {
+    gather_terms(b, begin, end, [&](int64_t c, const float* pixels) {
+      for (int64_t t = 0; t < b.count; t += lanes)
+        transform_input<F>(pixels + t, d_step, b.v + (t / panel * p.terms() + c) * panel + t % panel, v_step);
+    });
+  }
+  template <class Use> TG_INLINE void gather_terms(const Block& b, int64_t begin, int64_t end, const Use& use) {
     const int64_t size = products * d_step;
-    GatherTiles<m, F::n> gather{p.in, in_tiling, b.begin, b.count, b.pixels, d_step};
+    GatherTiles<m, F::n> gather{p.in, in_tiling, p.depth, b.begin, b.count, b.pixels, d_step};
     auto gather_term = [&](int64_t term) {
       const int64_t phase = p.phase_of(term), channel = p.channel_of(term);
       if (channel >= p.in_channels) {
@@ -103,8 +116,7 @@ template <int m, int r> struct WinogradSteps {
       float* const pixels = gather.to;
       gather.to = b.pixels + ((c + 1 - begin) & 1) * size;
       if (c + 1 < end) gather_term(c + 1);
-      for (int64_t t = 0; t < b.count; t += lanes)
-        transform_input<F>(pixels + t, d_step, b.v + (t / panel * p.terms() + c) * panel + t % panel, v_step);
+      use(c, pixels);
     }
   }
 
@@ -207,8 +219,10 @@ template <int m, int r> struct WinogradProduct : WinogradSteps<m, r> {
       const int64_t row_tiles = ceil_div(p.out_channels, tile_rows), steps = products * row_tiles * panels(block.count);
       const int64_t next = begin + block_tiles, pad = p.padding[0];
       TilePrefetch inputs, outputs;
-      inputs.template start<m>(p.in, tiling, p.in_channels, next, smaller(block_tiles, end - next), pad, r - 1 - pad, steps);
-      outputs.template start<m>(p.out, tiling, p.out_channels, begin, block.count, 0, 0, steps);
+      const DepthTaps own{p.out.depth, 1, 0, 0, 1};
+      inputs.template start<m>(p.in, p.depth, tiling, p.in_channels / p.depth.taps, next, smaller(block_tiles, end - next), pad,
+                               r - 1 - pad, steps);
+      outputs.template start<m>(p.out, own, tiling, p.out_channels, begin, block.count, 0, 0, steps);
       multiply(block, 0, products * row_tiles, inputs, outputs);
       outputs_of(block, 0, p.out_channels);
     }
@@ -225,8 +239,9 @@ template <int m, int r> struct WinogradProduct : WinogradSteps<m, r> {
     TapBlock block;
     for (int64_t row = begin; row < end; ++row)
       for (int64_t c = 0; c < cols; c += lanes) {
-        const float* const w = p.weight + row * p.weight_row + c * r * r;
-        gather_taps(w, r * r, cols - c, address(w, 2 * lanes * r * r), block);
+        const float* const w = p.transposed ? p.transposed_weight(row, c) : p.weight + row * p.weight_row + c * r * r;
+        const int64_t step = p.transposed ? p.transposed_step() : r * r;
+        gather_taps(w, r * r, step, cols - c, address(w, 2 * lanes * step), block);
         transform_weight<F>(taps, block, u + row * u_row + c, u_step);
       }
   }

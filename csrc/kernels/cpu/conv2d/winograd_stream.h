@@ -2,9 +2,9 @@
 // the memory and read back for a few tiles. Here a part of U that fits the second-level cache is made where it is used:
 //
 //   x --> V   of a group of tiles (a last-level cache holds it), all workers together
-//   for every 16 output channels, dealt out to the workers:
-//     for every `depth` terms:               U[xi][16][depth] from the weights       590 KB, second-level cache
-//       for every xi:                        M[xi][16][tiles] += U V
+//   for every 32 output channels, dealt out to the workers:
+//     for every `depth` terms:               U[xi][32][depth] from the weights       660 KB, second-level cache
+//       for every xi:                        M[xi][32][tiles] += U V
 //     M --> y
 //
 // Weights are transformed again for every group: about 16 cycles a pair of channels, beside 36 / 16 cycles a tile for products.
@@ -30,15 +30,18 @@ template <int m, int r> struct WinogradStream : WinogradSteps<m, r> {
   using typename Steps::F;
   using typename Steps::P;
 
-  static constexpr int64_t rows = 16;  // output channels at once
+  static constexpr int64_t most_rows = 4 * mr;
   static constexpr int64_t most_tiles = 192;
 
   int64_t group_tiles, depth, u_row, u_step;
+  int64_t rows;  // output channels at once: V is read so much less often; fewer where that divides the work better
 
   WinogradStream(const WinogradProblem& problem, int threads) : Steps(problem, threads) {
     group_tiles = balanced(tiling.count(), most_tiles, lanes);
     panel = balanced(group_tiles, nr<P>, lanes);
-    const int64_t unit = p.phases() * p.channel_block(), most = products > 16 ? kc / 2 : kc;
+    auto longest = [&](int64_t n) { return ceil_div(ceil_div(p.out_channels, n), workers) * n; };
+    rows = longest(most_rows) * 8 > longest(most_rows / 2) * 9 ? most_rows / 2 : most_rows;
+    const int64_t unit = p.phases() * p.channel_block(), most = products > 16 ? kc / 4 : kc / 2;
     depth =
         p.phases() == 1 ? balanced(p.terms(), most, 16) : balanced(p.terms(), unit > most ? unit : most / unit * unit, unit);
     u_row = p.transposed ? rows : depth + 16;
@@ -90,7 +93,7 @@ template <int m, int r> struct WinogradStream : WinogradSteps<m, r> {
           const int64_t stop = smaller(begin + at_once, part), channel = p.channel_of(at);
           for (int64_t c = begin; c < stop; c += lanes) {
             const float* const w = p.weight + (first + i) * p.weight_row + (channel + c) * size;
-            gather_taps(w, size, smaller(part, p.in_channels - channel) - c, address(w, 2 * lanes * size),
+            gather_taps(w, size, size, smaller(part, p.in_channels - channel) - c, address(w, 2 * lanes * size),
                         blocks[(c - begin) / lanes]);
           }
           for (int64_t phase = 0; phase < p.phases(); ++phase)
@@ -105,8 +108,8 @@ template <int m, int r> struct WinogradStream : WinogradSteps<m, r> {
     TapBlock block;
     for (int64_t i = k; i < end; ++i)
       for (int64_t c = 0; c < count; c += lanes) {
-        const float* const w = p.weight + i * p.weight_row + (first + c) * size;
-        gather_taps(w, size, count - c, address(w, 4 * p.weight_row), block);
+        const float* const w = p.transposed_weight(i, first + c);
+        gather_taps(w, size, p.transposed_step(), count - c, address(w, 4 * p.weight_row), block);
         transform_weight<F>(taps, block, u + (i - k) * u_row + c, u_step);
       }
   }

@@ -17,20 +17,25 @@
 
 namespace tg::TG_ISA {
 
-// One image plane after another: pixel (n, c, p, q) at data[n * batch + c * channel + p * row + q].
+// One image plane after another: pixel (n, c, z, p, q) at data[n * batch + c * channel + z * plane + p * row + q].
 struct Planes {
   float* data;
-  int64_t batch, channel, row;
-  int64_t height, width;
-  TG_INLINE float* at(int64_t n, int64_t c, int64_t p) const { return data + n * batch + c * channel + p * row; }
+  int64_t batch, channel, plane, row;
+  int64_t depth, height, width;
+  TG_INLINE float* at(int64_t n, int64_t c, int64_t z) const { return data + n * batch + c * channel + z * plane; }
 };
 
-inline Planes planes_of(const Images& x) {
-  return {static_cast<float*>(x.data), x.batch_stride, x.channel_stride, x.row_stride, x.height, x.width};
+inline Planes planes_of(const Volumes& x) {
+  return {
+      static_cast<float*>(x.data), x.batch_stride, x.channel_stride, x.stride[0], x.stride[1], x.size[0], x.size[1], x.size[2]};
 }
 
+// Volumes are images with a plane each: plane z of the outputs reads the planes z * step + first + tap * spacing of the inputs,
+// and every tap of a channel counts as a channel of its own, number channel * taps + tap. Images are volumes with one plane.
+struct DepthTaps { int64_t outputs = 1, step = 1, first = 0, spacing = 0, taps = 1; };
+
 struct Tiling {
-  int64_t images;      // phases of all images
+  int64_t images;      // phases of all planes
   int64_t rows, cols;  // tiles of one (the largest: some tiles of the others may be empty)
   int64_t padding[2];  // lines and columns of zeros before the input
   int64_t spacing[2];  // lines and columns from one pixel of a tile to the next
@@ -86,20 +91,22 @@ TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64
     const int64_t at = first + i * lanes * spacing;
     return spacing == 1 ? load_within(line, at, width) : load_spaced(line, at, width, spacing);
   };
-  pixels[0] = load(0), pixels[1] = load(1);
-#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16)
+  pixels[0] = load(0);
+  pixels[1] = (tiles - 1) * m + columns <= lanes ? Vec<float>(0) : load(1);
+#if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16) || defined(TG_ISA_avx2)
   if (m == 4 && tiles < lanes / 2) {  // two registers of pixels are enough: phases take half a register
     const Vec<float> even = even_lanes(pixels[0], pixels[1]), odd = odd_lanes(pixels[0], pixels[1]);
     const Vec<float> both[2] = {even_lanes(even, odd), odd_lanes(even, odd)};  // columns 0 and 1, columns 2 and 3
 #pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
-      _mm256_storeu_ps(to + 2 * j * step, _mm512_castps512_ps256(both[j].v));
-      _mm256_storeu_ps(to + (2 * j + 1) * step, _mm512_extractf32x8_ps(both[j].v, 1));
+      store_low_half(both[j], to + 2 * j * step);
+      store_high_half(both[j], to + (2 * j + 1) * step);
     }
-    if constexpr (columns > m) {
-      const Vec<float> next = next_lanes(both[0]);
-      _mm256_storeu_ps(to + m * step, _mm512_castps512_ps256(next.v));
-      if constexpr (columns > m + 1) _mm256_storeu_ps(to + (m + 1) * step, _mm512_extractf32x8_ps(next.v, 1));
+#pragma GCC unroll 4
+    for (int j = m; j < columns; j += 2) {
+      const Vec<float> next = next_lanes(both[j % m / 2]);
+      store_low_half(next, to + j * step);
+      if (j + 1 < columns) store_high_half(next, to + (j + 1) * step);
     }
     return;
   }
@@ -107,7 +114,7 @@ TG_INLINE void split_line(const float* line, int64_t first, int64_t width, int64
   (void)tiles;
   if constexpr (m == 4) pixels[2] = load(2), pixels[3] = load(3);
   split_phases(pixels, phase);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int j = 0; j < columns; ++j) {
     if (j >= m) phase[j % m] = next_lanes(phase[j % m]);
     phase[j % m].store(to + j * step);
@@ -121,25 +128,29 @@ template <int m, int columns> inline constexpr int64_t longest_run = Vec<float>:
 // register more.
 template <int m, int size> struct GatherTiles {
   Planes planes;
-  Tiling tiling;  // padding: of these planes
+  Tiling tiling;    // padding: of these planes
+  DepthTaps depth;  // of these planes
   int64_t begin, count;
   float* to;
   int64_t step;
   int64_t shift[2] = {0, 0};  // of all pixels, down and right
 };
-template <int m, int size> [[gnu::noinline]] static void gather_tiles(const GatherTiles<m, size>& g, int64_t channel) {
+template <int m, int size> [[gnu::noinline]] static void gather_tiles(const GatherTiles<m, size>& g, int64_t term) {
   constexpr int lanes = Vec<float>::width;
+  const int64_t channel = term / g.depth.taps, first = g.depth.first + term % g.depth.taps * g.depth.spacing;
   for_each_run(g.tiling, g.begin, g.count, longest_run<m, size>, [&](const Run& run) TG_INLINE_LAMBDA {
     const Run::Place at = run.place(g.tiling, m);
     const int64_t row = at.line + g.shift[0] - g.tiling.padding[0], col = at.column + g.shift[1] - g.tiling.padding[1];
-    const float* const plane = g.planes.at(at.image, channel, 0);
+    const int64_t z = at.image % g.depth.outputs * g.depth.step + first;
+    const bool exists = z >= 0 && z < g.planes.depth;
+    const float* const plane = g.planes.at(at.image / g.depth.outputs, channel, exists ? z : 0);
     for (int i = 0; i < size; ++i) {
       float* const to = g.to + i * size * g.step + run.at;
       const int64_t line = row + i * g.tiling.spacing[0];
-      if (line >= 0 && line < g.planes.height) {
+      if (exists && line >= 0 && line < g.planes.height) {
         split_line<m, size>(plane + line * g.planes.row, col, g.planes.width, g.tiling.spacing[1], run.length, to, g.step);
       } else {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int j = 0; j < size; ++j) Vec<float>(0).store(to + j * g.step);
       }
     }
@@ -164,13 +175,20 @@ template <int m> [[gnu::noinline]] static void scatter_tiles(const ScatterTiles<
     const int64_t apart = s.tiling.spacing[0], spacing = s.tiling.spacing[1];
     const int64_t pixels = smaller(run.length * m, ceil_div(s.planes.width - at.column, spacing));
     const int64_t lines = smaller(m, ceil_div(s.planes.height - at.line, apart));
-    float* const plane = s.planes.at(at.image, channel, at.line) + at.column;
+    float* const plane = s.planes.at(at.image / s.planes.depth, channel, at.image % s.planes.depth) + at.line * s.planes.row;
     for (int i = 0; i < lines; ++i) {
       Vec<float> phase[m], line[m];
 #pragma GCC unroll 4
       for (int j = 0; j < m; ++j) phase[j] = Vec<float>::load(s.from + (i * m + j) * s.step + run.at);
+      float* const to = plane + i * apart * s.planes.row + at.column;
+      if (pixels <= m / 2 * lanes) {  // a short run: half of the shuffles
+        join_first_half(phase, line);
+#pragma GCC unroll 2
+        for (int j = 0; j < m / 2; ++j)
+          if (j * lanes < pixels) store_spaced(line[j], to + j * lanes * spacing, pixels - j * lanes, spacing);
+        continue;
+      }
       join_phases(phase, line);
-      float* const to = plane + i * apart * s.planes.row;
 #pragma GCC unroll 4
       for (int j = 0; j < m; ++j) {
         if (j * lanes >= pixels) break;
@@ -188,20 +206,26 @@ struct TilePrefetch {
   int64_t first_bytes = 0, last_bytes = 0, plane_bytes = 0;  // of a plane: where the first image's part begins, the last's ends
   int64_t channel = 0, image = 0, at = 0, per_step = 0;
 
-  // `before` and `after`: lines beyond the tiles' own.
+  // `before` and `after`: lines beyond the tiles' own. Of the planes that a volume's taps meet the last one: it is new.
   template <int m>
-  void start(const Planes& p, const Tiling& g, int64_t planes, int64_t begin, int64_t count, int64_t before, int64_t after,
-             int64_t steps) {
+  void start(const Planes& p, const DepthTaps& d, const Tiling& g, int64_t all_channels, int64_t begin, int64_t count,
+             int64_t before, int64_t after, int64_t steps) {
     channels = channel = image = 0;
     if (count <= 0 || g.spacing[0] * g.spacing[1] > 1) return;
     const int64_t per_image = g.rows * g.cols, last = begin + count - 1, line_bytes = p.row * int64_t(sizeof(float));
     const int64_t first_line = begin % per_image / g.cols * m - before, end_line = (last % per_image / g.cols + 1) * m + after;
-    plane = reinterpret_cast<const char*>(p.at(begin / per_image, 0, 0));
-    channels = planes, images = last / per_image - begin / per_image + 1;
+    const int64_t first_image = begin / per_image, last_image = last / per_image;
+    const int64_t reach = d.first + (d.spacing > 0 ? (d.taps - 1) * d.spacing : 0);
+    auto plane_offset = [&](int64_t i) {
+      const int64_t z = i % d.outputs * d.step + reach;
+      return (z < 0 ? 0 : smaller(z, p.depth - 1)) * p.plane * int64_t(sizeof(float));
+    };
+    plane = reinterpret_cast<const char*>(p.at(first_image / d.outputs, 0, 0));
+    channels = all_channels, images = last_image / d.outputs - first_image / d.outputs + 1;
     batch_bytes = p.batch * int64_t(sizeof(float)), channel_bytes = p.channel * int64_t(sizeof(float));
-    plane_bytes = p.height * line_bytes;
-    first_bytes = first_line > 0 ? first_line * line_bytes : 0;
-    last_bytes = smaller(end_line * line_bytes, plane_bytes);
+    plane_bytes = (p.depth - 1) * p.plane * int64_t(sizeof(float)) + p.height * line_bytes;
+    first_bytes = plane_offset(first_image) + (first_line > 0 ? first_line * line_bytes : 0);
+    last_bytes = plane_offset(last_image) + smaller(end_line * line_bytes, p.height * line_bytes);
     at = first_bytes;
     const int64_t bytes = images * plane_bytes - first_bytes - (plane_bytes - last_bytes);
     per_step = channels * (bytes / 64 + images) / (steps > 0 ? steps : 1) + 1;

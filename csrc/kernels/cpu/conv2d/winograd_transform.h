@@ -9,6 +9,7 @@
 //   F(4, 3)  points 0, 5/8, -5/8, 3/2, -3/2, inf   4 times fewer; rounds three times better than 0, 1, -1, 2, -2, inf
 //   F(2, 5)  the same points                       2.8 times fewer
 //   F(4, 2)  points 0, 3/4, -3/4, 2, inf           2.6 times fewer; rounds like F(4, 3)
+//   F(4, 4)  points 0, 9/16, -9/16, 1, -1, 5/2, inf   5.2 times fewer; rounds three times worse
 //
 // Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308. With the points 0, a, -a, b, -b
 // the polynomials through the other points are x^4 - (a^2 + b^2) x^2 + a^2 b^2, and x (x +- a) (x^2 - b^2), and so on: their
@@ -70,6 +71,29 @@ template <> struct WinogradPoints<6> {
   }
 };
 
+// An odd number of points: those of six, times x - c. What is left of d by x - c goes the way of six.
+template <> struct WinogradPoints<7> {
+  static constexpr double a = 0.5625, b = 1, c = 2.5, a2 = a * a, b2 = b * b;
+  static constexpr double of_a = 2 * a2 * (a2 - b2), of_b = 2 * b2 * (b2 - a2);
+  static constexpr double point[6] = {0, a, -a, b, -b, c};
+  static constexpr double scale[6] = {-1 / (a2 * b2 * c),   1 / (of_a * (a - c)),  -1 / (of_a * (a + c)),
+                                      1 / (of_b * (b - c)), -1 / (of_b * (b + c)), 1 / (c * (c * c - a2) * (c * c - b2))};
+  TG_INLINE static Vec<float> of(double x) { return Vec<float>(float(x)); }
+
+  TG_INLINE static void input(const Vec<float> (&d)[7], Vec<float> (&r)[7]) {
+    Vec<float> s[6];
+#pragma GCC unroll 8
+    for (int k = 0; k < 6; ++k) s[k] = fma(of(-c), d[k], d[k + 1]);
+    const Vec<float> even_a = fma(of(-b2), s[2], s[4]), odd_a = fma(of(-b2), s[1], s[3]);
+    const Vec<float> even_b = fma(of(-a2), s[2], s[4]), odd_b = fma(of(-a2), s[1], s[3]);
+    r[0] = fma(of(a2 * b2), s[0], fma(of(-a2 - b2), s[2], s[4]));
+    r[1] = fma(of(a), odd_a, even_a), r[2] = fma(of(-a), odd_a, even_a);
+    r[3] = fma(of(b), odd_b, even_b), r[4] = fma(of(-b), odd_b, even_b);
+    r[5] = fma(of(a2 * b2), d[1], fma(of(-a2 - b2), d[3], d[5]));
+    r[6] = fma(of(a2 * b2), s[1], fma(of(-a2 - b2), s[3], s[5]));
+  }
+};
+
 template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
   static constexpr int n = m + r - 1, taps = r;
   using Points = WinogradPoints<n>;
@@ -99,6 +123,16 @@ template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
         const Vec<float> times_a(powers_a.of[k]), times_b(powers_b.of[k]);
         y[k] = fma(times_a, a[k % 2], k == m - 1 ? fma(times_b, q[3], q[n - 1]) : times_b * q[3]);
       }
+    } else if constexpr (n == 7) {
+      const Vec<float> a[2] = {q[1] + q[2], q[1] - q[2]}, b[2] = {q[3] + q[4], q[3] - q[4]};
+      constexpr Powers<m> powers_a(Points::point[1], 1), powers_b(Points::point[3], 1), powers_c(Points::point[5], 1);
+      y[0] = (q[0] + q[5]) + (a[0] + b[0]);
+#pragma GCC unroll 4
+      for (int k = 1; k < m; ++k) {
+        const Vec<float> times_a(powers_a.of[k]), times_b(powers_b.of[k]), times_c(powers_c.of[k]);
+        const Vec<float> rest = k == m - 1 ? fma(times_c, q[5], q[n - 1]) : times_c * q[5];
+        y[k] = fma(times_a, a[k % 2], fma(times_b, b[k % 2], rest));
+      }
     } else {
       const Vec<float> a[2] = {q[1] + q[2], q[1] - q[2]}, b[2] = {q[3] + q[4], q[3] - q[4]};
       constexpr Powers<m> powers_a(Points::point[1], 1), powers_b(Points::point[3], 1);
@@ -112,7 +146,7 @@ template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
   }
   // A y
   TG_INLINE static void output_transposed(const Vec<float> (&y)[m], Vec<float> (&q)[n]) {
-    static_assert(n != 5);  // strided convolutions have their weight's gradient summed
+    static_assert(n == 4 || n == 6);  // strided convolutions have their weight's gradient summed
     q[0] = y[0], q[n - 1] = y[m - 1];
     if constexpr (n == 4) {
       q[1] = y[0] + y[1], q[2] = y[0] - y[1];
@@ -132,20 +166,20 @@ template <int m, int r> struct WinogradTransform : WinogradPoints<m + r - 1> {
 template <int from, int to, class Map, class Load, class Store>
 TG_INLINE void both_dimensions(const Map& map, const Load& load, const Store& store) {
   Vec<float> half[to][from];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int j = 0; j < from; ++j) {
     Vec<float> column[from], mapped[to];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < from; ++i) column[i] = load(i, j);
     map(column, mapped);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < to; ++i) half[i][j] = mapped[i];
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int i = 0; i < to; ++i) {
     Vec<float> mapped[to];
     map(half[i], mapped);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int j = 0; j < to; ++j) store(i, j, mapped[j]);
   }
 }
@@ -188,23 +222,24 @@ struct WeightTaps {
   TapChoice rows, cols;
 };
 
-// The weights of one output channel and a register full of input channels, whose kernels follow each other, tap by tap;
-// `channels` of them are there, the others count as zero.
-inline constexpr int most_taps = 25;
+// The weights of one output channel and a register full of input channels, whose kernels lie `apart`, tap by tap; `channels` of
+// them are there, the others count as zero.
+inline constexpr int most_taps = 64;
 struct TapBlock {
   static constexpr int width = Vec<float>::width;
   alignas(64) float taps[(most_taps + width - 1) / width * width][width];
   alignas(64) float none[width];
 };
 // Of `next`, which will be asked for soon, as much is fetched.
-[[gnu::noinline]] static void gather_taps(const float* w, int64_t taps, int64_t channels, const float* next, TapBlock& to) {
+[[gnu::noinline]] static void gather_taps(const float* w, int64_t taps, int64_t apart, int64_t channels, const float* next,
+                                          TapBlock& to) {
   constexpr int width = TapBlock::width;
   for (int64_t i = 0; i < taps * width; i += 16) __builtin_prefetch(address(next, i), 0, 3);
   for (int64_t k = 0; k < taps; k += width) {
     Vec<float> block[width];
 #pragma GCC unroll 16
     for (int c = 0; c < width; ++c)
-      block[c] = c < channels ? Vec<float>::load(w + c * taps + k, smaller(width, taps - k)) : Vec<float>(0);
+      block[c] = c < channels ? Vec<float>::load(w + c * apart + k, smaller(width, taps - k)) : Vec<float>(0);
     transpose(block);
 #pragma GCC unroll 16
     for (int i = 0; i < width; ++i)
@@ -219,7 +254,7 @@ template <class F>
   constexpr int r = F::taps;
   both_dimensions<r, F::n>(
       [](const auto& g, auto& x) TG_INLINE_LAMBDA {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int i = 0; i < F::n; ++i) {
           x[i] = Vec<float>(F::G.at[i][0]) * g[0];
 #pragma GCC unroll 5
@@ -243,7 +278,7 @@ template <class F>
 #pragma GCC unroll 5
         for (int k = 0; k < r; ++k) {
           g[k] = Vec<float>(F::G.at[0][k]) * x[0];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
           for (int i = 1; i < F::n; ++i) g[k] = fma(Vec<float>(F::G.at[i][k]), x[i], g[k]);
         }
       },

@@ -23,6 +23,7 @@ struct WinogradWeightProblem {
   int64_t padding[2], dilation[2];
   float* weight;  // [out_channels][in_channels][r][r], rows weight_row floats apart
   int64_t weight_row;
+  DepthTaps depth;  // volumes: in_channels counts every tap along the depth
 };
 
 template <int m, int r> struct WinogradWeight {
@@ -37,8 +38,8 @@ template <int m, int r> struct WinogradWeight {
 
   WinogradWeight(const WinogradWeightProblem& problem, int threads)
       : p(problem),
-        x_tiling(tiling_of<m>(p.batch, p.dy, p.padding, p.dilation, true)),
-        dy_tiling(tiling_of<m>(p.batch, p.dy, {0, 0}, p.dilation, true)),
+        x_tiling(tiling_of<m>(p.batch * p.dy.depth, p.dy, p.padding, p.dilation, true)),
+        dy_tiling(tiling_of<m>(p.batch * p.dy.depth, p.dy, {0, 0}, p.dilation, true)),
         workers(threads > 1 ? threads : 1) {
     // All of dU is read and written once a block; V and M should stay in the last-level cache meanwhile.
     const int64_t most = p.in_channels + p.out_channels <= 512 ? 128 : 64;
@@ -95,6 +96,7 @@ template <int m, int r> struct WinogradWeight {
     int64_t padded_count() const { return round_up(count, lanes); }
   };
 
+  DepthTaps own_depth() const { return {p.dy.depth, 1, 0, 0, 1}; }
   int64_t row_tiles() const { return ceil_div(p.out_channels, tile_rows); }
   int64_t channel_groups() const { return ceil_div(p.in_channels, lanes); }
 
@@ -145,7 +147,7 @@ template <int m, int r> struct WinogradWeight {
   void transform_inputs(const Block& b, int64_t begin, int64_t end) {
     float* const turned = b.scratch + round_up(2 * products * d_step + lanes, line_floats);
     const int64_t t_step = lanes * turned_step(), size = products * d_step;
-    GatherTiles<m, F::n> gather{p.x, x_tiling, b.begin, b.count, b.scratch, d_step};
+    GatherTiles<m, F::n> gather{p.x, x_tiling, p.depth, b.begin, b.count, b.scratch, d_step};
     for (int64_t group = begin; group < end; ++group) {
       const int64_t first = group * lanes, channels = smaller(lanes, p.in_channels - first);
       gather.to = b.scratch;
@@ -179,7 +181,7 @@ template <int m, int r> struct WinogradWeight {
 
   void transform_gradients(const Block& b, int64_t begin, int64_t end) {
     const int64_t size = m * m * d_step;
-    GatherTiles<m, m> gather{p.dy, dy_tiling, b.begin, b.count, b.scratch, d_step};
+    GatherTiles<m, m> gather{p.dy, dy_tiling, own_depth(), b.begin, b.count, b.scratch, d_step};
     if (begin < end) gather_tiles(gather, begin);
     for (int64_t o = begin; o < end; ++o) {
       float* const pixels = gather.to;
@@ -193,8 +195,9 @@ template <int m, int r> struct WinogradWeight {
   void multiply(const Block& b, int64_t begin, int64_t end) {
     const int64_t next = b.begin + b.count, steps = (end - begin) * panels();
     TilePrefetch x, dy;
-    x.template start<m>(p.x, x_tiling, p.in_channels, next, b.next_count, p.padding[0], r - 1 - p.padding[0], steps);
-    dy.template start<m>(p.dy, dy_tiling, p.out_channels, next, b.next_count, 0, 0, steps);
+    x.template start<m>(p.x, p.depth, x_tiling, p.in_channels / p.depth.taps, next, b.next_count, p.padding[0],
+                        r - 1 - p.padding[0], steps);
+    dy.template start<m>(p.dy, own_depth(), dy_tiling, p.out_channels, next, b.next_count, 0, 0, steps);
     TileArguments<P> t;
     t.depth = b.padded_count();
     t.a_stride = m_row, t.b_stride = panel, t.c_stride = u_row;
