@@ -29,16 +29,16 @@ template <class T> struct DepthwisePlane {
   bool stream;         // past the caches
 };
 
-// How many lines of y at a time, and how many filter lines of the gradient's sums: what the registers hold. AVX2 starts two
-// FMAs of four cycles in one: where seven lines are too few chains of them, even and odd filter lines have sums of their own.
+// How many lines of y at a time, and how many filter lines of the gradient's sums: what the registers hold; and the widest filter
+// that is held in them, too.
 #if defined(TG_ISA_avx512) || defined(TG_ISA_avx512_bf16) || defined(TG_ISA_neon)
-template <int k> inline constexpr int depthwise_rows = 7;
+template <int k> inline constexpr int depthwise_rows = k == 5 ? 4 : 7;
 template <int k> inline constexpr int depthwise_filter_rows = 3;
-template <int k> inline constexpr int depthwise_chains = 1;
+inline constexpr int widest_held_filter = 5;
 #else
 template <int k> inline constexpr int depthwise_rows = k == 3 ? 4 : 7;
 template <int k> inline constexpr int depthwise_filter_rows = k == 3 ? 3 : k == 5 ? 2 : 1;
-template <int k> inline constexpr int depthwise_chains = k == 3 ? 1 : 2;
+inline constexpr int widest_held_filter = 3;
 #endif
 
 // Pixels first, first + stride, ...: a register of them.
@@ -84,31 +84,28 @@ template <class T, int k, int stride> struct Taps {
 // Masks fill the registers where they are as wide as the numbers: there, columns inside have a loop without them.
 template <class T> inline constexpr bool masks_are_dear = sizeof(Lanes<T>) > 2;
 
-// The taps of a filter: nine fit the registers, more are broadcast from memory where they are used.
-template <class T, int k> struct Filter {
+// The taps of a filter, in registers or broadcast from memory where they are used.
+template <class T, int k, bool held = (k <= widest_held_filter)> struct Filter {
+  Vec<T> taps[k * k];
+  TG_INLINE explicit Filter(const T* from) {
+#pragma GCC unroll 25
+    for (int i = 0; i < k * k; ++i) taps[i] = Vec<T>(from[i]);
+  }
+  TG_INLINE Vec<T> operator[](int i) const { return taps[i]; }
+};
+template <class T, int k> struct Filter<T, k, false> {
   const T* taps;
   explicit Filter(const T* from) : taps(from) {}
   TG_INLINE Vec<T> operator[](int i) const { return Vec<T>(taps[i]); }
-};
-template <class T> struct Filter<T, 3> {
-  Vec<T> taps[9];
-  TG_INLINE explicit Filter(const T* from) {
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; ++i) taps[i] = Vec<T>(from[i]);
-  }
-  TG_INLINE Vec<T> operator[](int i) const { return taps[i]; }
 };
 
 // Lines [r, r + rows) and the register of columns at q.
 template <class T, int k, int stride, int rows, bool whole>
 TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Filter<T, k>& filter, const Taps<T, k, stride>& taps,
                                int64_t r, int64_t q) {
-  constexpr int chains = depthwise_chains<k>;
-  Vec<T> sum[rows][chains];
+  Vec<T> sum[rows];
 #pragma GCC unroll 8
-  for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 2
-    for (int h = 0; h < chains; ++h) sum[i][h] = Vec<T>(T(0));
+  for (int i = 0; i < rows; ++i) sum[i] = Vec<T>(T(0));
 #pragma GCC unroll 16
   for (int t = 0; t < (rows - 1) * stride + k; ++t) {
     const int64_t line = r * stride + t - p.padding[0];
@@ -120,7 +117,7 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Filter<T, k>& f
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) {
         const int tap = t - i * stride;
-        if (tap >= 0 && tap < k) sum[i][tap % chains] = fma(filter[tap * k + j], pixels, sum[i][tap % chains]);
+        if (tap >= 0 && tap < k) sum[i] = fma(filter[tap * k + j], pixels, sum[i]);
       }
     }
   }
@@ -128,10 +125,8 @@ TG_INLINE void depthwise_lines(const DepthwisePlane<T>& p, const Filter<T, k>& f
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
     T* const y = p.out.data + (r + i) * p.out.row + q;
-    Vec<T> total = sum[i][0];
-    if constexpr (chains > 1) total += sum[i][1];
-    if (p.add) total += Vec<T>::load(y, n);
-    const Vec<T> result = max_or_second(Vec<T>(p.least), total + Vec<T>(p.bias));
+    if (p.add) sum[i] += Vec<T>::load(y, n);
+    const Vec<T> result = max_or_second(Vec<T>(p.least), sum[i] + Vec<T>(p.bias));
     p.stream ? stream_out(y, result) : store_first(result, y, n);
   }
 }
