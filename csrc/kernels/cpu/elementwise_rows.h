@@ -143,7 +143,8 @@ TG_LIGHT(binary_sub)
 TG_LIGHT(binary_mul)
 TG_LIGHT(binary_div)
 TG_LIGHT(binary_maximum)
-TG_LIGHT(binary_minimum) TG_LIGHT(binary_relu_backward)
+TG_LIGHT(binary_minimum)
+TG_LIGHT(binary_relu_backward)
 #undef TG_LIGHT
 
     // The loop of functor F for type T, or null where F does not take it.
