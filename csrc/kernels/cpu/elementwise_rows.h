@@ -6,6 +6,7 @@
 // of an element do not depend on where it stands.
 #pragma once
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/cpu/bf16_pairs.h"
 #include "kernels/cpu/elementwise_loop.h"
@@ -131,24 +132,14 @@ template <class F, class T> static void ternary_loop(void* const* data, int64_t 
 
 // Functions that take less time than moving their operands: these have loops over 16-bit floats of their own. The others
 // are given float32, converted through a buffer.
-template <class F> constexpr bool is_light = false;
-#define TG_LIGHT(name) template <> inline constexpr bool is_light<name> = true;
-TG_LIGHT(unary_neg)
-TG_LIGHT(unary_abs)
-TG_LIGHT(unary_square)
-TG_LIGHT(unary_relu)
-TG_LIGHT(unary_sqrt)
-TG_LIGHT(binary_add)
-TG_LIGHT(binary_sub)
-TG_LIGHT(binary_mul)
-TG_LIGHT(binary_div)
-TG_LIGHT(binary_maximum)
-TG_LIGHT(binary_minimum)
-TG_LIGHT(binary_relu_backward)
-#undef TG_LIGHT
+template <class F, class... Others> inline constexpr bool is_one_of = (std::is_same_v<F, Others> || ...);
+template <class F>
+inline constexpr bool is_light =
+    is_one_of<F, unary_neg, unary_abs, unary_square, unary_relu, unary_sqrt, binary_add, binary_sub, binary_mul, binary_div,
+              binary_maximum, binary_minimum, binary_relu_backward>;
 
-    // The loop of functor F for type T, or null where F does not take it.
-    template <class F, class T> constexpr Loop unary_for() {
+// The loop of functor F for type T, or null where F does not take it.
+template <class F, class T> constexpr Loop unary_for() {
   constexpr unsigned domain = is_float_type<T> ? floats : dtype_of<T> == DType::b8 ? booleans : integers;
   if constexpr ((F::domain & domain) != 0 && (is_light<F> || !is_16_bit_float<T>)) return unary_loop<F, T>;
   else return nullptr;
