@@ -376,6 +376,25 @@ def test_workers_end_with_the_program(how):
     assert wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
 
 
+SLOW_TO_BEGIN = """
+    import os, time
+    import tilegrad as tg
+    from tilegrad.utils.data import DataLoader, TensorDataset
+    os.register_at_fork(after_in_child=lambda: time.sleep(0.5))
+    keep = iter(DataLoader(TensorDataset(tg.ones(8)), num_workers=1))
+    print("forked", flush=True)
+    time.sleep(30)
+"""
+
+
+def test_ctrl_c_before_a_worker_has_begun():
+    program = run_script(SLOW_TO_BEGIN)
+    assert program.stdout.readline().strip() == "forked"
+    os.killpg(program.pid, signal.SIGINT)
+    _, errors = program.communicate(timeout=20)
+    assert errors.count("KeyboardInterrupt") == 1 and "Process tilegrad-loader" not in errors
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_spawn_and_forkserver(method, tmp_path):
     script = tmp_path / "script.py"

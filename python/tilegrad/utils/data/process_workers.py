@@ -72,6 +72,7 @@ def _work(
 ) -> None:
     """The life of a worker: receive an index, load, send the batch, until the loader closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the loader, which ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     tg.set_num_threads(1)
     info = WorkerInfo(worker, workers, seed + worker, fetcher.dataset)
     set_process_info(info)
@@ -178,7 +179,14 @@ class ProcessIterator:
         )
         with warnings.catch_warnings():  # Python warns of forks beside threads; kernels in a forked child stay on one thread
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            process.start()
+            # A forked worker inherits the mask: a Ctrl-C before it ignores them waits, and is then ignored. With the other
+            # methods the mask would stay with the server that forks for others, too.
+            forks = context.get_start_method() == "fork"
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT} if forks else ())
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
         self._processes.append(process)
 
