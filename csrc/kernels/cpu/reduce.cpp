@@ -15,9 +15,9 @@
 // Cost: one read of the input; one operation per element. Memory is the limit.
 //
 // Numerics. The tree of additions depends on shape and layout alone, never on the threads:
-//   rows       up to 65536 elements are a segment, longer rows have equal ones, a multiple of four of them: four vectors of
-//              chains, cut every 1024 elements and added up again; segments are added in double precision, first within a
-//              piece, then piece by piece in order
+//   rows       65536 elements are a segment, rows of up to four of them have four equal ones: four vectors of chains, cut
+//              every 1024 elements and added up again; segments are added in double precision, first within a piece, then
+//              piece by piece in order
 //   columns    rows are added in groups of eight by a balanced tree, the groups of up to 512 rows in a chain, and those
 //              sums in double precision
 // so an error grows like the 64 to 128 additions of the longest float chain and no further. float64 has the same tree with
@@ -84,11 +84,10 @@ static void sort_dims(Dim* dims, int& ndim) {
   if (ndim > 0) ndim = merged + 1;
 }
 
-// Segments of equal size, so that the threads get equal shares: 65537 elements are four, not one and a bit.
-static int64_t even_segment(int64_t length) {
-  if (length <= row_segment) return row_segment;
-  const int64_t segments = (length + 4 * row_segment - 1) / (4 * row_segment) * 4;
-  return ((length + segments - 1) / segments + 1023) / 1024 * 1024;
+// Rows of a few segments have equal ones, so that the threads get equal shares: 65537 elements are four, not one and a bit.
+static int64_t segment_of(int64_t length) {
+  if (length <= row_segment || length > 4 * row_segment) return row_segment;
+  return ((length + 3) / 4 + 1023) / 1024 * 1024;
 }
 
 static Plan make_plan(const Reduction& view, const Reducer* reducer, DType type, bool keeps_order) {
@@ -130,7 +129,7 @@ static Plan make_plan(const Reduction& view, const Reducer* reducer, DType type,
   p.length = last_reduced.size;
   const int64_t block_width = !p.columns ? 1 : p.width < column_block ? p.width : column_block;
   const int64_t buffered_rows = buffer_elements / block_width;
-  if (!p.columns) p.segment = p.buffered ? buffer_elements : even_segment(p.length);
+  if (!p.columns) p.segment = p.buffered ? buffer_elements : segment_of(p.length);
   else p.segment = p.buffered && buffered_rows < column_rows ? buffered_rows : column_rows;
   if (p.segment > p.length && p.length > 0) p.segment = p.length;
   p.segments_per_run = (p.length + p.segment - 1) / p.segment;
