@@ -33,7 +33,7 @@ def _calls():
                 yield pytest.param(function, required, under_test, id=f"{prefix}.{name}-{under_test}")
 
 
-@pytest.mark.parametrize("function, required, under_test", _calls())
+@pytest.mark.parametrize("function, required, under_test", list(_calls()))
 def test_no_attribute_error(function, required, under_test):
     for wrong in (None, LIST, object()):
         arguments = [wrong if name == under_test else OTHERS.get(name, tg.ones(2, 2, 4, 4)) for name in required]
@@ -105,7 +105,7 @@ def _modules():
                 yield pytest.param(made, [SIZES[p] for p in required], id=name)
 
 
-@pytest.mark.parametrize("made, sizes", _modules())
+@pytest.mark.parametrize("made, sizes", list(_modules()))
 def test_a_module_given_no_tensor(made, sizes):
     module = made(*sizes)
     wanted = [p for p in inspect.signature(module.forward).parameters.values() if p.default is p.empty]
